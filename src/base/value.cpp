@@ -26,6 +26,7 @@ Value& Dict::operator[](std::string_view key) {
   return items_.emplace_back(std::string(key), Value()).second;
 }
 void Dict::set(std::string_view key, Value value) { (*this)[key] = std::move(value); }
+void Dict::push_back_new(std::string key, Value value) { items_.emplace_back(std::move(key), std::move(value)); }
 bool Dict::erase(std::string_view key) {
   return std::erase_if(items_, [&](const auto& item) { return item.first == key; }) > 0;
 }

@@ -32,6 +32,8 @@ class Dict {
   /// The value of `key`, made null when new.
   Value& operator[](std::string_view key);
   void set(std::string_view key, Value value);
+  /// Appends a key known to be new, without looking: for readers that keep an index of their own.
+  void push_back_new(std::string key, Value value);
   bool erase(std::string_view key);
   size_t size() const { return items_.size(); }
   bool empty() const { return items_.empty(); }
