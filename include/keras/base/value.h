@@ -35,12 +35,12 @@ class Dict {
   /// Appends a key known to be new, without looking: for readers that keep an index of their own.
   void push_back_new(std::string key, Value value);
   bool erase(std::string_view key);
-  size_t size() const { return items_.size(); }
-  bool empty() const { return items_.empty(); }
-  auto begin() const { return items_.begin(); }
-  auto end() const { return items_.end(); }
-  auto begin() { return items_.begin(); }
-  auto end() { return items_.end(); }
+  size_t size() const;
+  bool empty() const;
+  auto begin() const;
+  auto end() const;
+  auto begin();
+  auto end();
   std::vector<std::string> keys() const;
   friend bool operator==(const Dict&, const Dict&);
 
@@ -105,6 +105,14 @@ class Value {
  private:
   std::variant<std::monostate, bool, int64_t, double, std::string, std::shared_ptr<const List>, std::shared_ptr<const Dict>> v_;
 };
+
+// Down here because a vector's members may only be named once its element is complete.
+inline size_t Dict::size() const { return items_.size(); }
+inline bool Dict::empty() const { return items_.empty(); }
+inline auto Dict::begin() const { return items_.begin(); }
+inline auto Dict::end() const { return items_.end(); }
+inline auto Dict::begin() { return items_.begin(); }
+inline auto Dict::end() { return items_.end(); }
 
 /// Python's repr of a float: shortest text that reads back equal, always with a fraction or exponent ("0.001", "1e-07", "1.0").
 std::string float_repr(double d);
