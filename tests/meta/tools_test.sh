@@ -90,8 +90,22 @@ if command -v g++ >/dev/null; then
   finds 'the correct form does not compile' driver "$work/never.cpp"
 fi
 
-# --- install_packages: nothing to do is no work, and needs no right to do it
-accepts "$source_dir/tools/install_packages"
+# --- install_packages, with the commands of the system played by scripts
+fake=$work/bin
+mkdir "$fake"
+printf '#!/bin/sh\n[ "$4" = there ] && echo installed\n' > "$fake/dpkg-query"   # dpkg-query -W -f FORMAT PACKAGE
+printf '#!/bin/sh\necho "$0 $*" >> %s\n' "$work/calls" > "$fake/apt-get"
+printf '#!/bin/sh\necho "${USER_ID:-0}"\n' > "$fake/id"
+printf '#!/bin/sh\necho sudo >> %s\nexec "$@"\n' "$work/calls" > "$fake/sudo"
+chmod +x "$fake"/*
+install() { : > "$work/calls"; PATH=$fake:$PATH "$source_dir/tools/install_packages" "$@"; }
+accepts install there
+[ ! -s "$work/calls" ] || fail "all packages are there, and something was called: $(cat "$work/calls")"
+accepts install there absent other
+grep -q 'apt-get update' "$work/calls" && grep -q 'apt-get install .* absent other$' "$work/calls" || fail "install as root: $(cat "$work/calls")"
+grep -q sudo "$work/calls" && fail "root needs no sudo"
+USER_ID=1000 accepts install absent
+[ "$(grep -c sudo "$work/calls")" -eq 2 ] || fail "install as a user: $(cat "$work/calls")"
 
 [ "$failures" -eq 0 ] || exit 1
 echo "the tools find what they are there to find"
