@@ -141,19 +141,21 @@ struct VjpRequest {
   Attrs attrs;
   std::vector<ValueId> cotangents;
   std::vector<bool> wanted;         // per input: is its cotangent needed
+  int node = -1;                    // index of the node in the graph
 };
 
 /// One primitive: all that is known of it stands in one constant.
 struct Primitive {
   const char* name;
   std::vector<Type> (*infer)(TypeSpan, const Attrs&);
-  /// Cotangents of the inputs, -1 for none. Null: not differentiable, a gradient through it is zero.
+  /// Cotangents of the inputs, -1 for none.
   std::vector<ValueId> (*vjp)(const VjpRequest&) = nullptr;
   engine::KernelPtr (*cpu)(const KernelRequest&) = nullptr;
   /// The same in smaller primitives, for devices without a kernel.
   std::vector<ValueId> (*define)(Graph&, const std::vector<ValueId>& inputs, const Attrs&) = nullptr;
   Ew ew = Ew::count_;
   bool alias = false;  // the output is the first input's bytes under another shape
+  bool flat = false;   // its derivative is zero; without this and without a rule, asking for the gradient is an error
   bool is_ew() const { return ew != Ew::count_; }
   bool is(std::string_view other) const { return name == other; }
 };

@@ -1,0 +1,152 @@
+// What lives here: the graph of Keras nodes: which operation was called on which symbolic tensors; and the counters of names.
+#include <cctype>
+#include <map>
+
+#include "core/impl.h"
+
+namespace keras::core {
+
+void Arg::each_tensor(const std::function<void(const Tensor&)>& f) const {
+  if (is_tensor()) {
+    if (tensor().defined()) f(tensor());
+  } else if (is_list()) {
+    for (const Arg& a : list()) a.each_tensor(f);
+  } else if (is_dict()) {
+    for (const auto& [k, a] : dict()) a.each_tensor(f);
+  }
+}
+Arg Arg::map_tensors(const std::function<Tensor(const Tensor&)>& f) const {
+  if (is_tensor()) return tensor().defined() ? Arg(f(tensor())) : *this;
+  if (is_list()) {
+    std::vector<Arg> out;
+    for (const Arg& a : list()) out.push_back(a.map_tensors(f));
+    return out;
+  }
+  if (is_dict()) {
+    ArgDict out;
+    for (const auto& [k, a] : dict()) out.emplace_back(k, a.map_tensors(f));
+    return out;
+  }
+  return *this;
+}
+Tensors Arg::tensors() const {
+  Tensors ts;
+  each_tensor([&](const Tensor& t) { ts.push_back(t); });
+  return ts;
+}
+
+const Arg* CallArgs::find(std::string_view key) const {
+  for (const auto& [k, a] : kwargs)
+    if (k == key) return &a;
+  return nullptr;
+}
+Arg* CallArgs::find(std::string_view key) { return const_cast<Arg*>(std::as_const(*this).find(key)); }
+void CallArgs::set(std::string_view key, Arg value) {
+  if (Arg* a = find(key)) *a = std::move(value);
+  else kwargs.emplace_back(std::string(key), std::move(value));
+}
+void CallArgs::each_tensor(const std::function<void(const Tensor&)>& f) const {
+  for (const Arg& a : args) a.each_tensor(f);
+  for (const auto& [k, a] : kwargs) a.each_tensor(f);
+}
+CallArgs CallArgs::map_tensors(const std::function<Tensor(const Tensor&)>& f) const {
+  CallArgs out;
+  for (const Arg& a : args) out.args.push_back(a.map_tensors(f));
+  for (const auto& [k, a] : kwargs) out.kwargs.emplace_back(k, a.map_tensors(f));
+  return out;
+}
+Tensors CallArgs::tensors() const {
+  Tensors ts;
+  each_tensor([&](const Tensor& t) { ts.push_back(t); });
+  return ts;
+}
+bool CallArgs::any_symbolic() const {
+  bool any = false;
+  each_tensor([&](const Tensor& t) { any |= t.is_symbolic(); });
+  return any;
+}
+
+Tensors Operation::record(CallArgs args, const std::vector<ir::Type>& types, bool is_list) {
+  int index = static_cast<int>(nodes_.size());
+  Node node{std::move(args), types, {}, {}, is_list};
+  Tensors out;
+  for (size_t i = 0; i < types.size(); ++i) {
+    node.output_names.push_back(unique_name("keras_tensor"));
+    out.push_back(make_symbolic(types[i], node.output_names.back(), {shared_from_this(), index, static_cast<int>(i)}));
+    node.outputs.push_back(out.back().impl());
+  }
+  nodes_.push_back(std::move(node));
+  return out;
+}
+
+Tensor Operation::output(int node, int index) {
+  Node& n = nodes_.at(static_cast<size_t>(node));
+  size_t i = static_cast<size_t>(index);
+  if (auto alive = n.outputs.at(i).lock()) return Tensor(alive);
+  Tensor t = make_symbolic(n.output_types[i], n.output_names[i], {shared_from_this(), node, index});
+  n.outputs[i] = t.impl();
+  return t;
+}
+
+OpOperation::OpOperation(std::string cls, Dict config, Fn fn, std::string name) : class_(std::move(cls)), config_(std::move(config)), fn_(std::move(fn)) {
+  name_ = name.empty() ? unique_name(to_snake_case(class_)) : std::move(name);
+}
+Tensors OpOperation::rerun(const CallArgs& args) { return op_call(class_.c_str(), args, fn_); }
+Value OpOperation::serialize() const {
+  Dict config = config_;
+  config.set("name", name_);
+  return Dict{{"module", "keras.ops"}, {"class_name", class_}, {"config", config}, {"registered_name", class_}};
+}
+
+Tensors op_call(const char* cls, CallArgs args, const std::function<Tensors(const CallArgs&)>& fn) {
+  if (!args.any_symbolic()) return fn(args);
+  std::vector<ir::Type> types;
+  args.each_tensor([&](const Tensor& t) { types.push_back(t.impl()->type); });
+  Tensors masks;
+  std::vector<ir::Type> out = infer(types, [&](const Tensors& abstract) {
+    size_t i = 0;
+    return fn(args.map_tensors([&](const Tensor& t) {
+      const Tensor& a = abstract[i++];
+      a.impl()->weak = t.weak();
+      return a;
+    }));
+  });
+  auto op = std::make_shared<OpOperation>(cls, Dict{}, fn);
+  return op->record(std::move(args), out, out.size() != 1);
+}
+
+static std::map<std::string, int>& counters() {
+  static std::map<std::string, int> c;
+  return c;
+}
+std::string unique_name(const std::string& base) {
+  int n = counters()[base]++;
+  return n == 0 ? base : base + "_" + std::to_string(n);
+}
+void clear_names() { counters().clear(); }
+
+// Keras' rule: an underscore before an upper-case letter that starts a lower-case run, and between lower case or digit and upper case.
+std::string to_snake_case(const std::string& name) {
+  std::string a, b;
+  auto upper = [](char c) { return std::isupper(static_cast<unsigned char>(c)); };
+  auto lower = [](char c) { return std::islower(static_cast<unsigned char>(c)); };
+  auto digit = [](char c) { return std::isdigit(static_cast<unsigned char>(c)); };
+  std::string clean;
+  for (char c : name)
+    if (std::isalnum(static_cast<unsigned char>(c)) || c == '_') clean += c;
+  for (size_t i = 0; i < clean.size(); ++i) {  // (.)([A-Z][a-z]+) → \1_\2
+    if (i > 0 && upper(clean[i]) && i + 1 < clean.size() && lower(clean[i + 1])) a += '_';
+    a += clean[i];
+  }
+  for (size_t i = 0; i < a.size(); ++i) {  // ([a-z])([A-Z]) → \1_\2
+    if (i > 0 && upper(a[i]) && lower(a[i - 1])) b += '_';
+    b += static_cast<char>(std::tolower(static_cast<unsigned char>(a[i])));
+  }
+  (void)digit;
+  std::string out;
+  for (char c : b)
+    if (!(c == '_' && !out.empty() && out.back() == '_')) out += c;
+  return out;
+}
+
+}  // namespace keras::core

@@ -1,0 +1,191 @@
+// What lives here: the clean-up pass: dead code, common subexpressions, identities, transposes into dots.
+#include <algorithm>
+#include <unordered_map>
+
+#include "passes/passes.h"
+
+namespace keras::passes {
+
+using ir::Attrs;
+using ir::Ints;
+using ir::Literal;
+using ir::Node;
+
+namespace {
+
+class Simplifier {
+ public:
+  explicit Simplifier(const Graph& from) : from_(from), map_(from.num_values(), -1) {}
+
+  Graph run() {
+    mark();
+    for (ValueId p : from_.params()) map_[static_cast<size_t>(p)] = to_.add_param(from_.type(p));
+    for (size_t i = 0; i < from_.nodes().size(); ++i)
+      if (needed_[i]) visit(from_.nodes()[i]);
+    for (ValueId v : from_.outputs) to_.outputs.push_back(map_[static_cast<size_t>(v)]);
+    return std::move(to_);
+  }
+
+ private:
+  void mark() {
+    needed_.assign(from_.nodes().size(), false);
+    std::vector<int> stack;
+    auto need = [&](ValueId v) {
+      int n = from_.value(v).node;
+      if (n >= 0 && !needed_[static_cast<size_t>(n)]) needed_[static_cast<size_t>(n)] = true, stack.push_back(n);
+    };
+    for (ValueId v : from_.outputs) need(v);
+    while (!stack.empty()) {
+      int n = stack.back();
+      stack.pop_back();
+      for (ValueId v : from_.nodes()[static_cast<size_t>(n)].inputs) need(v);
+    }
+  }
+
+  bool number(ValueId v, double want) const {
+    const Literal* l = to_.literal(v);
+    double x;
+    return l && l->uniform(&x) && x == want;
+  }
+
+  // The value that the new node would equal, or -1.
+  ValueId identity(const Node& n, const std::vector<ValueId>& in, const ir::Type& out) const {
+    auto same = [&](ValueId v) { return to_.type(v) == out ? v : -1; };
+    std::string_view name = n.prim->name;
+    if (n.prim->is_ew()) {
+      switch (n.prim->ew) {
+        case ir::Ew::copy: return same(in[0]);
+        case ir::Ew::mul: return number(in[1], 1) ? same(in[0]) : number(in[0], 1) ? same(in[1]) : -1;
+        case ir::Ew::add: return number(in[1], 0) ? same(in[0]) : number(in[0], 0) ? same(in[1]) : -1;
+        case ir::Ew::sub: return number(in[1], 0) ? same(in[0]) : -1;
+        case ir::Ew::div: return number(in[1], 1) ? same(in[0]) : -1;
+        case ir::Ew::cast: return same(in[0]);
+        default: return -1;
+      }
+    }
+    if (name == "reshape" || name == "broadcast_to" || name == "stop_gradient") return same(in[0]);
+    return -1;
+  }
+
+  ValueId emit(const ir::Primitive& prim, std::vector<ValueId> in, Attrs attrs) {
+    std::string key(prim.name);
+    for (ValueId v : in) key += "," + std::to_string(v);
+    key += "|" + attrs.str(true);
+    auto [it, fresh] = seen_.try_emplace(std::move(key), static_cast<int>(to_.nodes().size()));
+    if (fresh) to_.emit(prim, std::move(in), std::move(attrs));
+    return to_.nodes()[static_cast<size_t>(it->second)].outputs[0];
+  }
+  const Node& node_of(ValueId v) const { return *to_.producer(v); }
+
+  // Elementwise nodes broadcast by themselves: read through broadcast_to where the result keeps its shape.
+  void drop_broadcasts(const Node& n, std::vector<ValueId>& in, const Shape& out) {
+    for (size_t i = 0; i < in.size(); ++i) {
+      const Node* p = to_.producer(in[i]);
+      if (!p || !p->prim->is("broadcast_to")) continue;
+      std::vector<ValueId> trial = in;
+      trial[i] = p->inputs[0];
+      Shape s = to_.type(trial[0]).shape;
+      for (size_t k = 1; k < trial.size(); ++k) s = broadcast_shapes(s, to_.type(trial[k]).shape);
+      if (s == out) in = trial;
+    }
+    (void)n;
+  }
+
+  void transposes_into_dot(std::vector<ValueId>& in, Attrs& attrs) {
+    const char* contract[] = {"lc", "rc"};
+    const char* batch[] = {"lb", "rb"};
+    for (size_t side = 0; side < 2; ++side) {
+      const Node* p = to_.producer(in[side]);
+      if (!p || !p->prim->is("transpose")) continue;
+      const Ints& perm = p->attrs.ints("perm");
+      auto renamed = [&](const Ints& axes) {
+        Ints r;
+        for (int64_t a : axes) r.push_back(perm[static_cast<size_t>(a)]);
+        return r;
+      };
+      Ints c = renamed(attrs.ints(contract[side])), b = renamed(attrs.ints(batch[side]));
+      // The free axes must stay in order, or the output's axes would change places.
+      Ints free;
+      for (size_t a = 0; a < perm.size(); ++a)
+        if (std::find(c.begin(), c.end(), perm[a]) == c.end() && std::find(b.begin(), b.end(), perm[a]) == b.end()) free.push_back(perm[a]);
+      if (!std::is_sorted(free.begin(), free.end())) continue;
+      attrs.set(contract[side], c);
+      attrs.set(batch[side], b);
+      in[side] = p->inputs[0];
+    }
+  }
+
+  void visit(const Node& n) {
+    std::vector<ValueId> in;
+    for (ValueId v : n.inputs) in.push_back(map_[static_cast<size_t>(v)]);
+    Attrs attrs = n.attrs;
+    const ir::Type& out = from_.type(n.outputs[0]);
+    std::string_view name = n.prim->name;
+    if (n.outputs.size() == 1) {
+      if (ValueId same = identity(n, in, out); same >= 0) {
+        map_[static_cast<size_t>(n.outputs[0])] = same;
+        return;
+      }
+    }
+    if (n.prim->is_ew()) {
+      drop_broadcasts(n, in, out.shape);
+      // max(x, 0) > 0 holds just where x > 0: read the activation, so that what was before it need not be kept.
+      if (n.prim->ew == ir::Ew::greater && number(in[1], 0)) {
+        for (const auto& [key, index] : relus_)
+          if (key == in[0]) in[0] = index;
+      }
+    } else if (name == "reshape") {
+      while (const Node* p = to_.producer(in[0])) {
+        if (!p->prim->is("reshape")) break;
+        in[0] = p->inputs[0];
+      }
+      if (to_.type(in[0]) == out) {
+        map_[static_cast<size_t>(n.outputs[0])] = in[0];
+        return;
+      }
+    } else if (name == "transpose") {
+      if (const Node* p = to_.producer(in[0]); p && p->prim->is("transpose")) {
+        const Ints &outer = attrs.ints("perm"), &inner = p->attrs.ints("perm");
+        Ints both;
+        for (int64_t a : outer) both.push_back(inner[static_cast<size_t>(a)]);
+        in[0] = p->inputs[0];
+        if (std::is_sorted(both.begin(), both.end())) {
+          map_[static_cast<size_t>(n.outputs[0])] = in[0];
+          return;
+        }
+        attrs.set("perm", both);
+      }
+      // Moving axes of size 1 moves no data.
+      const Ints& perm = attrs.ints("perm");
+      Ints moved;
+      for (int64_t a : perm)
+        if (to_.type(in[0]).shape[static_cast<int>(a)] != 1) moved.push_back(a);
+      if (std::is_sorted(moved.begin(), moved.end()) && out.shape.is_static()) {
+        map_[static_cast<size_t>(n.outputs[0])] = emit(ir::primitive("reshape"), in, Attrs{{"shape", out.shape.dims()}});
+        return;
+      }
+    } else if (name == "dot") {
+      transposes_into_dot(in, attrs);
+    }
+    ValueId first = emit(*n.prim, in, attrs);
+    const Node& made = node_of(first);
+    for (size_t i = 0; i < n.outputs.size(); ++i) map_[static_cast<size_t>(n.outputs[i])] = made.outputs[i];
+    if (n.prim->ew == ir::Ew::maximum && number(in[1], 0) && to_.type(in[0]) == out) relus_.emplace_back(in[0], first);
+  }
+
+  const Graph& from_;
+  Graph to_;
+  std::vector<ValueId> map_;
+  std::vector<bool> needed_;
+  std::unordered_map<std::string, int> seen_;
+  std::vector<std::pair<ValueId, ValueId>> relus_;  // operand of max(·, 0) → its result
+};
+
+}  // namespace
+
+Graph simplify(const Graph& graph) {
+  // A second round drops what the first made dead, and merges what became equal.
+  return Simplifier(Simplifier(graph).run()).run();
+}
+
+}  // namespace keras::passes

@@ -1,0 +1,297 @@
+// What lives here: the loop over a leading axis. Its body is a graph of its own, planned once and run per step inside the
+// kernel's scratch memory; its gradient is another scan that walks backwards.
+#include <cstring>
+#include <fmt/format.h>
+
+#include "engine/executable.h"
+#include "passes/passes.h"
+#include "prims/build.h"
+
+namespace keras::prims {
+
+using ir::Graph;
+using ir::KernelRequest;
+using ir::Node;
+using ir::Type;
+using ir::TypeSpan;
+using ir::ValueId;
+using ir::VjpRequest;
+
+static Shape with_length(int64_t length, const Shape& s) { return Shape{length} + s; }
+
+static std::vector<Type> infer(TypeSpan in, const Attrs& a) {
+  const Graph& body = a.graph("body");
+  size_t consts = static_cast<size_t>(a.i("consts")), carries = static_cast<size_t>(a.i("carries"));
+  if (body.params().size() != in.size()) throw RuntimeError("scan: the body takes another number of values");
+  for (size_t i = 0; i < in.size(); ++i) {
+    const Type& want = body.type(body.params()[i]);
+    Shape got = i < consts + carries ? in[i].shape : in[i].shape.slice(1);
+    if (want.dtype != in[i].dtype || !compatible(want.shape, got))
+      throw RuntimeError(fmt::format("scan: body parameter {} is {}, given {}", i, want.str(), in[i].str()));
+  }
+  std::vector<Type> out;
+  for (size_t i = 0; i < body.outputs.size(); ++i) {
+    const Type& t = body.type(body.outputs[i]);
+    if (i < carries) {
+      if (t.dtype != in[consts + i].dtype || !compatible(t.shape, in[consts + i].shape))
+        throw ValueError(fmt::format("scan: the step turns a state of {} into {}", in[consts + i].str(), t.str()));
+      out.push_back(in[consts + i]);
+    } else {
+      out.push_back({t.dtype, with_length(a.i("length"), t.shape)});
+    }
+  }
+  return out;
+}
+
+namespace {
+
+class ScanKernel : public engine::Kernel {
+ public:
+  explicit ScanKernel(const KernelRequest& r)
+      : exe_(passes::optimize(r.attrs().graph("body"))),
+        consts_(static_cast<size_t>(r.attrs().i("consts"))),
+        carries_(static_cast<size_t>(r.attrs().i("carries"))),
+        length_(r.attrs().i("length")),
+        reverse_(r.attrs().i("reverse")) {
+    auto bytes = [](const Type& t) { return static_cast<size_t>(t.shape.numel()) * dtype_size(t.dtype); };
+    const Graph& body = exe_.graph();
+    inputs_ = body.params().size();
+    outputs_ = body.outputs.size();
+    auto take = [&](size_t n) {
+      size_t at = scratch_;
+      scratch_ += (n + 63) / 64 * 64;
+      return at;
+    };
+    context_ = take(exe_.context_bytes());
+    pointers_ = take((inputs_ + outputs_) * sizeof(void*));
+    for (size_t i = 0; i < carries_; ++i) {
+      carry_bytes_.push_back(bytes(body.type(body.params()[consts_ + i])));
+      carry_at_.push_back(take(carry_bytes_[i]));
+      carry_next_.push_back(take(carry_bytes_[i]));
+    }
+    for (size_t i = consts_ + carries_; i < inputs_; ++i) {
+      x_bytes_.push_back(bytes(body.type(body.params()[i])));
+      x_at_.push_back(take(x_bytes_.back() % 64 ? x_bytes_.back() : 0));
+    }
+    for (size_t i = carries_; i < outputs_; ++i) {
+      y_bytes_.push_back(bytes(body.type(body.outputs[i])));
+      y_at_.push_back(take(y_bytes_.back() % 64 ? y_bytes_.back() : 0));
+    }
+  }
+  size_t scratch_bytes() const override { return scratch_; }
+  void run(void* const* in, void* const* out, void* scratch) const override {
+    auto* base = static_cast<std::byte*>(scratch);
+    auto** args = reinterpret_cast<void**>(base + pointers_);
+    void** results = args + inputs_;
+    exe_.init_context(base + context_);
+    for (size_t i = 0; i < consts_; ++i) args[i] = in[i];
+    for (size_t i = 0; i < carries_; ++i) {
+      args[consts_ + i] = in[consts_ + i];
+      results[i] = base + carry_next_[i];
+    }
+    for (int64_t step = 0; step < length_; ++step) {
+      size_t t = static_cast<size_t>(reverse_ ? length_ - 1 - step : step);
+      for (size_t i = 0; i < x_bytes_.size(); ++i) {
+        auto* slice = static_cast<std::byte*>(in[consts_ + carries_ + i]) + t * x_bytes_[i];
+        bool aligned = x_bytes_[i] % 64 == 0;
+        if (!aligned) std::memcpy(base + x_at_[i], slice, x_bytes_[i]);
+        args[consts_ + carries_ + i] = aligned ? slice : base + x_at_[i];
+      }
+      for (size_t i = 0; i < y_bytes_.size(); ++i)
+        results[carries_ + i] = y_bytes_[i] % 64 ? base + y_at_[i] : static_cast<std::byte*>(out[carries_ + i]) + t * y_bytes_[i];
+      exe_.run_in(base + context_, args, results);
+      for (size_t i = 0; i < y_bytes_.size(); ++i)
+        if (y_bytes_[i] % 64) std::memcpy(static_cast<std::byte*>(out[carries_ + i]) + t * y_bytes_[i], base + y_at_[i], y_bytes_[i]);
+      for (size_t i = 0; i < carries_; ++i) {
+        void* made = results[i];
+        results[i] = args[consts_ + i] == in[consts_ + i] ? base + carry_at_[i] : args[consts_ + i];
+        args[consts_ + i] = made;
+      }
+    }
+    for (size_t i = 0; i < carries_; ++i)
+      if (out[i] != args[consts_ + i] && carry_bytes_[i]) std::memcpy(out[i], args[consts_ + i], carry_bytes_[i]);
+  }
+  const char* describe() const override { return "scan"; }
+
+ private:
+  engine::Executable exe_;
+  size_t consts_, carries_;
+  int64_t length_;
+  bool reverse_;
+  size_t inputs_ = 0, outputs_ = 0, scratch_ = 0, context_ = 0, pointers_ = 0;
+  std::vector<size_t> carry_bytes_, carry_at_, carry_next_, x_bytes_, x_at_, y_bytes_, y_at_;
+};
+
+}  // namespace
+
+// The joint graph of a step and its gradient is split in two: what the forward step computes and the backward step needs is stacked
+// by the forward scan (extra outputs of the node itself) and read by a scan in the other direction.
+static std::vector<ValueId> vjp(const VjpRequest& q) {
+  Graph& g = q.graph;
+  const Graph& body = q.attrs.graph("body");
+  size_t consts = static_cast<size_t>(q.attrs.i("consts")), carries = static_cast<size_t>(q.attrs.i("carries"));
+  size_t xs = q.inputs.size() - consts - carries, ys = body.outputs.size() - carries;
+  bool reverse = q.attrs.i("reverse");
+  int64_t length = q.attrs.i("length");
+
+  Graph joint;
+  std::vector<ValueId> params;
+  for (ValueId p : body.params()) params.push_back(joint.add_param(body.type(p)));
+  std::vector<ValueId> outs = passes::inline_graph(joint, body, params);
+  size_t forward_nodes = joint.nodes().size();
+  auto floating = [&](ValueId v) { return is_floating(joint.type(v).dtype); };
+  // Cotangents arrive as extra parameters: carries, then ys.
+  std::vector<ValueId> cts, diff_outs;
+  std::vector<int> ct_of(outs.size(), -1);
+  for (size_t i = 0; i < outs.size(); ++i) {
+    bool comes = floating(outs[i]) && (i < carries || q.cotangents[i] >= 0);
+    if (!comes) continue;
+    ct_of[i] = static_cast<int>(cts.size());
+    diff_outs.push_back(outs[i]);
+    cts.push_back(joint.add_param(joint.type(outs[i])));
+  }
+  std::vector<ValueId> wrt;
+  std::vector<int> wrt_of(params.size(), -1);
+  for (size_t i = 0; i < params.size(); ++i) {
+    bool carry = i >= consts && i < consts + carries;
+    if (!floating(params[i]) || (!carry && !q.wanted[i])) continue;
+    wrt_of[i] = static_cast<int>(wrt.size());
+    wrt.push_back(params[i]);
+  }
+  std::vector<ValueId> grads = passes::vjp(joint, diff_outs, cts, wrt);
+
+  // Which forward values does the backward part read?
+  std::vector<char> forward(joint.num_values(), 0), constant_only(joint.num_values(), 0);
+  for (size_t i = 0; i < params.size(); ++i) forward[static_cast<size_t>(params[i])] = 1, constant_only[static_cast<size_t>(params[i])] = i < consts;
+  for (size_t i = 0; i < forward_nodes; ++i) {
+    const Node& n = joint.nodes()[i];
+    bool all = true;
+    for (ValueId v : n.inputs) all &= constant_only[static_cast<size_t>(v)] != 0;
+    for (ValueId v : n.outputs) forward[static_cast<size_t>(v)] = 1, constant_only[static_cast<size_t>(v)] = all;
+  }
+  std::vector<ValueId> residuals;
+  std::vector<char> seen(joint.num_values(), 0);
+  auto read = [&](ValueId v) {
+    if (v < 0 || !forward[static_cast<size_t>(v)] || constant_only[static_cast<size_t>(v)] || seen[static_cast<size_t>(v)]) return;
+    seen[static_cast<size_t>(v)] = 1;
+    residuals.push_back(v);
+  };
+  for (size_t i = forward_nodes; i < joint.nodes().size(); ++i)
+    for (ValueId v : joint.nodes()[i].inputs) read(v);
+  for (ValueId v : grads) read(v);
+
+  // Forward: the node's own body gains the residuals as ys. Slices of xs are read from the xs again, not stacked twice.
+  auto x_index = [&](ValueId v) {
+    for (size_t i = consts + carries; i < params.size(); ++i)
+      if (params[i] == v) return static_cast<int>(i);
+    return -1;
+  };
+  auto forward_body = std::make_shared<Graph>();
+  std::vector<ValueId> fmap(joint.num_values(), -1);
+  for (ValueId p : params) fmap[static_cast<size_t>(p)] = forward_body->add_param(joint.type(p));
+  for (size_t i = 0; i < forward_nodes; ++i) {
+    const Node& n = joint.nodes()[i];
+    std::vector<ValueId> in;
+    for (ValueId v : n.inputs) in.push_back(fmap[static_cast<size_t>(v)]);
+    forward_body->emit(*n.prim, std::move(in), n.attrs);
+    for (size_t k = 0; k < n.outputs.size(); ++k) fmap[static_cast<size_t>(n.outputs[k])] = forward_body->nodes().back().outputs[k];
+  }
+  for (ValueId v : outs) forward_body->outputs.push_back(fmap[static_cast<size_t>(v)]);
+  std::vector<ValueId> stacked;  // in the outer graph, one per residual
+  {
+    auto& nodes = ir::GraphEditor::nodes(g);
+    auto& values = ir::GraphEditor::values(g);
+    for (ValueId v : residuals) {
+      int x = x_index(v);
+      if (x >= 0) {
+        stacked.push_back(q.inputs[static_cast<size_t>(x)]);
+        continue;
+      }
+      forward_body->outputs.push_back(fmap[static_cast<size_t>(v)]);
+      ValueId id = static_cast<ValueId>(values.size());
+      Node& node = nodes[static_cast<size_t>(q.node)];
+      values.push_back({{joint.type(v).dtype, with_length(length, joint.type(v).shape)}, q.node, static_cast<int>(node.outputs.size())});
+      node.outputs.push_back(id);
+      stacked.push_back(id);
+    }
+    nodes[static_cast<size_t>(q.node)].attrs.set("body", std::shared_ptr<const Graph>(forward_body));
+  }
+
+  // Backward: consts; carries are cotangents of the states and sums for the consts; xs are residuals and cotangents of the ys.
+  auto back = std::make_shared<Graph>();
+  std::vector<ValueId> bmap(joint.num_values(), -1), args, state_args, sum_args;
+  for (size_t i = 0; i < consts; ++i) {
+    bmap[static_cast<size_t>(params[i])] = back->add_param(joint.type(params[i]));
+    args.push_back(q.inputs[i]);
+  }
+  auto zeros = [&](const Type& t) {
+    V z{&g, g.constant(t.dtype, 0)};
+    return broadcast_to(z, t.shape).id;
+  };
+  std::vector<size_t> state_index;  // which carries have cotangents
+  for (size_t i = 0; i < carries; ++i) {
+    if (ct_of[i] < 0) continue;
+    state_index.push_back(i);
+    ValueId ct = cts[static_cast<size_t>(ct_of[i])];
+    bmap[static_cast<size_t>(ct)] = back->add_param(joint.type(ct));
+    args.push_back(q.cotangents[i] >= 0 ? q.cotangents[i] : zeros(g.type(q.inputs[consts + i])));
+  }
+  std::vector<size_t> summed;
+  std::vector<ValueId> sum_params;
+  for (size_t i = 0; i < consts; ++i) {
+    if (wrt_of[i] < 0 || grads[static_cast<size_t>(wrt_of[i])] < 0) continue;
+    summed.push_back(i);
+    sum_params.push_back(back->add_param(joint.type(params[i])));
+    args.push_back(zeros(g.type(q.inputs[i])));
+  }
+  for (size_t i = 0; i < residuals.size(); ++i) {
+    bmap[static_cast<size_t>(residuals[i])] = back->add_param(joint.type(residuals[i]));
+    args.push_back(stacked[i]);
+  }
+  for (size_t i = carries; i < carries + ys; ++i) {
+    if (ct_of[i] < 0) continue;
+    ValueId ct = cts[static_cast<size_t>(ct_of[i])];
+    bmap[static_cast<size_t>(ct)] = back->add_param(joint.type(ct));
+    args.push_back(q.cotangents[i]);
+  }
+  for (size_t i = 0; i < joint.nodes().size(); ++i) {
+    const Node& n = joint.nodes()[i];
+    // Forward values that depend on the consts alone are made again here, the others came in as residuals.
+    if (i < forward_nodes && !constant_only[static_cast<size_t>(n.outputs[0])]) continue;
+    std::vector<ValueId> in;
+    for (ValueId v : n.inputs) in.push_back(bmap[static_cast<size_t>(v)]);
+    back->emit(*n.prim, std::move(in), n.attrs);
+    for (size_t k = 0; k < n.outputs.size(); ++k) bmap[static_cast<size_t>(n.outputs[k])] = back->nodes().back().outputs[k];
+  }
+  auto grad_of = [&](size_t param) -> ValueId {
+    ValueId v = wrt_of[param] < 0 ? -1 : grads[static_cast<size_t>(wrt_of[param])];
+    return v < 0 ? -1 : bmap[static_cast<size_t>(v)];
+  };
+  auto zero_in_back = [&](const Type& t) { return broadcast_to(V{back.get(), back->constant(t.dtype, 0)}, t.shape).id; };
+  for (size_t i : state_index) {
+    ValueId v = grad_of(consts + i);
+    back->outputs.push_back(v >= 0 ? v : zero_in_back(joint.type(params[consts + i])));
+  }
+  for (size_t i = 0; i < summed.size(); ++i)
+    back->outputs.push_back(add(V{back.get(), sum_params[i]}, V{back.get(), grad_of(summed[i])}).id);
+  std::vector<size_t> x_grads;
+  for (size_t i = consts + carries; i < params.size(); ++i)
+    if (ValueId v = grad_of(i); v >= 0) x_grads.push_back(i), back->outputs.push_back(v);
+
+  std::vector<V> in;
+  for (ValueId v : args) in.push_back({&g, v});
+  std::vector<ValueId> result(q.inputs.size(), -1);
+  if (in.empty() || back->outputs.empty()) return result;
+  auto out = scan<V>(back, in, static_cast<int64_t>(consts), static_cast<int64_t>(state_index.size() + summed.size()), length, !reverse);
+  size_t at = 0;
+  for (size_t i : state_index) result[consts + i] = out[at++].id;
+  for (size_t i : summed) result[i] = out[at++].id;
+  for (size_t i : x_grads) result[i] = out[at++].id;
+  (void)xs;
+  return result;
+}
+
+const Primitive scan_prim{.name = "scan", .infer = infer, .vjp = vjp,
+                          .cpu = [](const KernelRequest& r) -> engine::KernelPtr { return std::make_unique<ScanKernel>(r); }};
+
+}  // namespace keras::prims
