@@ -1,0 +1,112 @@
+// What lives here: the small argument types of keras::ops: axes, sizes, numbers, pad widths, index keys. No operations.
+#pragma once
+#include <concepts>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <keras/core/tensor.h>
+
+namespace keras {
+
+/// Keras' `axis`: nothing (`std::nullopt`, `{}`: all axes), one axis, or several. Negative ones count from the end.
+class Axes {
+ public:
+  Axes() = default;
+  Axes(std::nullopt_t) {}
+  template <std::integral T> Axes(T axis) : given_(true), single_(true), v_{static_cast<int>(axis)} {}
+  Axes(std::initializer_list<int> axes) : given_(true), v_(axes) {}
+  Axes(std::vector<int> axes) : given_(true), v_(std::move(axes)) {}
+  Axes(const std::optional<int>& axis) : given_(axis.has_value()), single_(given_) {
+    if (axis) v_ = {*axis};
+  }
+  /// True when no axis was given, which means all of them.
+  bool all() const { return !given_; }
+  /// True when made from one number.
+  bool single() const { return single_; }
+  /// As given.
+  const std::vector<int>& list() const { return v_; }
+  /// Brought into [0, rank), sorted; all axes when none were given. ValueError on axes outside the rank or given twice.
+  std::vector<int64_t> resolve(int rank, const char* where = "axis") const;
+
+ private:
+  bool given_ = false, single_ = false;
+  std::vector<int> v_;
+};
+
+/// One whole number or several: kernel sizes, strides, repeats, sections.
+class Sizes {
+ public:
+  Sizes() = default;
+  template <std::integral T> Sizes(T v) : single_(true), v_{static_cast<int64_t>(v)} {}
+  Sizes(std::initializer_list<int64_t> v) : v_(v) {}
+  Sizes(std::vector<int64_t> v) : v_(std::move(v)) {}
+  Sizes(const std::vector<int>& v) : v_(v.begin(), v.end()) {}
+  Sizes(const Shape& s) : v_(s.dims()) {}
+  bool single() const { return single_; }
+  bool empty() const { return v_.empty(); }
+  size_t size() const { return v_.size(); }
+  int64_t operator[](size_t i) const { return v_[i]; }
+  const std::vector<int64_t>& list() const { return v_; }
+  /// `n` numbers: the one number repeated, or the list, whose length must be `n`. ValueError naming `what` otherwise.
+  std::vector<int64_t> expand(size_t n, const char* what) const;
+
+ private:
+  bool single_ = false;
+  std::vector<int64_t> v_;
+};
+
+/// A plain number that remembers whether it is whole: the bounds of `arange`, the value of `full`.
+struct Number {
+  double value = 0;
+  char kind = 'i';  // 'b', 'i' or 'f'
+  Number() = default;
+  template <class T>
+    requires std::is_arithmetic_v<T>
+  Number(T v) : value(static_cast<double>(v)), kind(std::same_as<T, bool> ? 'b' : std::integral<T> ? 'i' : 'f') {}
+};
+
+/// Widths of `pad`: one number for all edges, or (before, after) per axis; one pair alone holds for every axis.
+class PadWidth {
+ public:
+  using Pair = std::pair<int64_t, int64_t>;
+  template <std::integral T> PadWidth(T v) : v_{{static_cast<int64_t>(v), static_cast<int64_t>(v)}} {}
+  PadWidth(std::initializer_list<Pair> v) : v_(v) {}
+  PadWidth(std::vector<Pair> v) : v_(std::move(v)) {}
+  std::vector<Pair> expand(int rank) const;
+
+ private:
+  std::vector<Pair> v_;
+};
+
+/// Python's `start:stop:step`; empty members as in Python.
+struct Slice {
+  std::optional<int64_t> start{}, stop{}, step{};
+};
+struct EllipsisType {};
+struct NewAxisType {};
+inline constexpr EllipsisType Ellipsis{};
+inline constexpr NewAxisType NewAxis{};
+
+/// One item of an index key: a number, a slice, `Ellipsis`, `NewAxis`, or a tensor of integers or bools.
+class Index {
+ public:
+  template <std::integral T> Index(T i) : v_(static_cast<int64_t>(i)) {}
+  Index(Slice s) : v_(s) {}
+  Index(EllipsisType e) : v_(e) {}
+  Index(NewAxisType n) : v_(n) {}
+  Index(Tensor t) : v_(std::move(t)) {}
+  const auto& value() const { return v_; }
+
+ private:
+  std::variant<int64_t, Slice, EllipsisType, NewAxisType, Tensor> v_;
+};
+
+using OptDType = std::optional<DType>;
+
+}  // namespace keras
