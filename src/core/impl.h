@@ -92,6 +92,15 @@ class TraceScope {
  private:
   Trace* before_;
 };
+/// Computes at once while it lives, also inside a trace: weights get their first numbers when a layer is built, wherever that happens.
+class EagerScope {
+ public:
+  EagerScope();
+  ~EagerScope();
+
+ private:
+  Trace* before_;
+};
 
 /// Applies a primitive: appends to the trace under way when there is one, else computes at once (and records on tapes).
 Tensors apply(const ir::Primitive& prim, const Tensors& inputs, ir::Attrs attrs);

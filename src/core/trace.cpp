@@ -35,6 +35,8 @@ TraceScope::TraceScope(Trace& trace, bool inner) : before_(g_trace) {
   g_trace = &trace;
 }
 TraceScope::~TraceScope() { g_trace = before_; }
+EagerScope::EagerScope() : before_(g_trace) { g_trace = nullptr; }
+EagerScope::~EagerScope() { g_trace = before_; }
 
 Tensor Trace::wrap(ir::ValueId id) {
   auto impl = std::make_shared<TensorImpl>();
