@@ -47,7 +47,7 @@ extern const Primitive sort_prim, argsort_prim, top_k_prim, searchsorted_prim;
 extern const Primitive dot_prim, conv_prim, conv_backward_input_prim, conv_backward_filter_prim;
 extern const Primitive max_pool_prim, avg_pool_prim, max_pool_backward_prim, avg_pool_backward_prim;
 extern const Primitive gather_prim, scatter_add_prim, take_along_axis_prim, scatter_add_along_axis_prim, gather_nd_prim, scatter_nd_prim;
-extern const Primitive random_prim, split_key_prim, scan_prim, cluster_prim;
+extern const Primitive random_prim, split_key_prim, random_gamma_prim, random_beta_prim, random_binomial_prim, scan_prim, cluster_prim;
 extern const Primitive qr_prim, cholesky_prim, triangular_solve_prim;
 
 template <class H> H emit1(const Primitive& prim, const std::vector<H>& in, Attrs attrs = {}) {
@@ -153,7 +153,8 @@ template <class H> H take_along_axis(const H& x, const H& indices, int axis) {
   return emit1<H>(take_along_axis_prim, {x, indices}, {{"axis", int64_t{axis}}});
 }
 
-enum class RandomKind : int64_t { Bits, Uniform, Normal, TruncatedNormal, RandInt };
+/// As cpu::RandomKind; a Bernoulli has probability `a`.
+enum class RandomKind : int64_t { Bits, Uniform, Normal, TruncatedNormal, RandInt, Bernoulli };
 template <class H> H random(const H& key, RandomKind kind, DType dtype, const Shape& shape, double a, double b) {
   return emit1<H>(random_prim, {key}, {{"kind", static_cast<int64_t>(kind)}, {"dtype", dtype}, {"shape", shape.dims()}, {"a", a}, {"b", b}});
 }

@@ -111,14 +111,9 @@ const Primitive random_prim{.name = "random",
                               return cpu::make_random(static_cast<cpu::RandomKind>(r.attrs().i("kind")), r.out().dtype, r.out().shape.numel(), r.attrs().f("a"), r.attrs().f("b"));
                             },
                             .flat = true};
-struct SplitKernel : engine::Kernel {
-  int64_t n;
-  explicit SplitKernel(int64_t count) : n(count) {}
-  void run(void* const* in, void* const* out, void*) const override { cpu::split_key(static_cast<const uint32_t*>(in[0]), n, static_cast<uint32_t*>(out[0])); }
-};
 const Primitive split_key_prim{.name = "split_key",
                                .infer = [](TypeSpan, const Attrs& a) { return std::vector<Type>{{DType::UInt32, Shape{a.i("n"), 2}}}; },
-                               .cpu = [](const KernelRequest& r) -> engine::KernelPtr { return std::make_unique<SplitKernel>(r.attrs().i("n")); },
+                               .cpu = [](const KernelRequest& r) { return cpu::make_random_split(r.attrs().i("n")); },
                                .flat = true};
 
 }  // namespace keras::prims
