@@ -47,11 +47,14 @@ std::string position(const Shape& shape, int64_t flat) {
                        .str());
 }
 
-// The valid index that `v` stands for, or kDropped; `bad` when it is outside and that is an error.
-template <class I> inline int64_t resolve(I v, int64_t n, OutOfRange mode, bool& bad) {
-  int64_t i;
-  if constexpr (std::is_same_v<I, uint64_t>) i = v > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()) ? std::numeric_limits<int64_t>::max() : static_cast<int64_t>(v);
-  else i = v;
+// Huge unsigned indices stay out of range.
+template <class I> inline int64_t as_signed(I v) {
+  if constexpr (std::is_same_v<I, uint64_t>) return static_cast<int64_t>(std::min(v, static_cast<uint64_t>(std::numeric_limits<int64_t>::max())));
+  else return v;
+}
+
+// The valid index that `i` stands for, or kDropped; `bad` when it is outside and that is an error.
+inline int64_t resolve(int64_t i, int64_t n, OutOfRange mode, bool& bad) {
   if (i < 0) i += n;
   if (i >= 0 && i < n) return i;
   if (mode == OutOfRange::Clip && n > 0) return i < 0 ? 0 : n - 1;
@@ -96,7 +99,7 @@ template <class I> void fill_rows(const Rows& r, const void* from, int64_t* to) 
   for (int64_t i = 0; i < r.count; ++i) {
     int64_t row = 0;
     for (size_t d = 0; d < k; ++d, ++v) {
-      const int64_t at = resolve(*v, r.sizes[d], r.mode, bad);
+      const int64_t at = resolve(as_signed(*v), r.sizes[d], r.mode, bad);
       row = row == kDropped || at == kDropped ? kDropped : row * r.sizes[d] + at;
       if (bad) out_of_range(r.where, std::to_string(*v), r.indices, i * static_cast<int64_t>(k) + static_cast<int64_t>(d), r.sizes[d], r.axis + static_cast<int>(d));
     }
@@ -297,40 +300,77 @@ void lower(std::atomic<int64_t>& first, int64_t at) {
   while (at < seen && !first.compare_exchange_weak(seen, at, std::memory_order_relaxed)) {}
 }
 
-template <class U, class I>
-void take_along(const void* operand, const void* indices, void* out, const Along& s, OutOfRange mode, U hole, std::atomic<int64_t>& first_bad, int64_t begin, int64_t end) {
-  const I* index = static_cast<const I*>(indices);
+// Index tensors as large as the data are read in pieces of int64.
+constexpr int64_t kPiece = 256;
+using LoadFn = void (*)(const void* indices, int64_t at, int64_t n, int64_t* to);
+LoadFn load_fn(const char* where, DType index) {
+  return visit_index(where, index, [](auto tag) -> LoadFn {
+    return [](const void* indices, int64_t at, int64_t n, int64_t* to) {
+      const auto* from = static_cast<const decltype(tag)*>(indices) + at;
+      for (int64_t i = 0; i < n; ++i) to[i] = as_signed(from[i]);
+    };
+  });
+}
+
+struct AlongContext {
+  Along s;
+  OutOfRange mode;
+  LoadFn load;
+};
+
+template <class U>
+void take_along(const AlongContext& c, const void* operand, const void* indices, void* out, U hole, std::atomic<int64_t>& first_bad, int64_t begin, int64_t end) {
+  const Along& s = c.s;
   U* to = static_cast<U*>(out);
-  for (int64_t r = begin; r < end; ++r) {  // rows of the index tensor
-    const U* from = static_cast<const U*>(operand) + r / s.m * s.n * s.inner;
-    for (int64_t j = 0; j < s.inner; ++j) {
-      bool bad = false;
-      const int64_t at = r * s.inner + j, i = resolve(index[at], s.n, mode, bad);
-      to[at] = i == kDropped ? hole : from[i * s.inner + j];
-      if (bad) lower(first_bad, at);
+  int64_t index[kPiece];
+  for (int64_t r = begin; r < end; ++r) {  // blocks of equal outer position when inner is 1, else rows of the index tensor
+    const int64_t length = s.inner == 1 ? s.m : s.inner, outer = s.inner == 1 ? r : r / s.m;
+    const U* from = static_cast<const U*>(operand) + outer * s.n * s.inner;
+    for (int64_t j0 = 0; j0 < length; j0 += kPiece) {
+      const int64_t n = std::min(kPiece, length - j0), at = r * length + j0;
+      c.load(indices, at, n, index);
+      for (int64_t j = 0; j < n; ++j) {
+        bool bad = false;
+        const int64_t i = resolve(index[j], s.n, c.mode, bad);
+        to[at + j] = i == kDropped ? hole : s.inner == 1 ? from[i] : from[i * s.inner + j0 + j];
+        if (bad) lower(first_bad, at + j);
+      }
     }
   }
 }
 
-template <class T, class A, class I>
-void add_along(const void* indices, const void* updates, A* out, const Along& s, OutOfRange mode, std::atomic<int64_t>& first_bad, int64_t begin, int64_t end) {
+template <class T, class A>
+void add_along(const AlongContext& c, const void* indices, const void* updates, A* out, std::atomic<int64_t>& first_bad, int64_t begin, int64_t end) {
+  const Along& s = c.s;
   constexpr int64_t kColumns = 64;
   const int64_t blocks = (s.inner + kColumns - 1) / kColumns;
-  const I* index = static_cast<const I*>(indices);
   const T* from = static_cast<const T*>(updates);
+  int64_t index[kPiece];
   for (int64_t u = begin; u < end; ++u) {
     const int64_t a = u / blocks, j0 = u % blocks * kColumns, j1 = std::min(s.inner, j0 + kColumns);
     A* to = out + a * s.n * s.inner;
     for (int64_t i = 0; i < s.n; ++i) std::fill(to + i * s.inner + j0, to + i * s.inner + j1, A(0));
-    for (int64_t i = 0; i < s.m; ++i)
-      for (int64_t j = j0; j < j1; ++j) {
-        bool bad = false;
-        const int64_t at = (a * s.m + i) * s.inner + j, row = resolve(index[at], s.n, mode, bad);
-        if (bad) lower(first_bad, at);
-        if (row == kDropped) continue;
-        if constexpr (std::is_same_v<A, bool>) to[row * s.inner + j] |= from[at];
-        else combine<ScatterOp::Add>(to[row * s.inner + j], static_cast<A>(from[at]));
+    auto add = [&](int64_t at, int64_t i, int64_t column) {
+      bool bad = false;
+      const int64_t row = resolve(i, s.n, c.mode, bad);
+      if (bad) lower(first_bad, at);
+      if (row == kDropped) return;
+      if constexpr (std::is_same_v<A, bool>) to[row * s.inner + column] |= from[at];
+      else combine<ScatterOp::Add>(to[row * s.inner + column], static_cast<A>(from[at]));
+    };
+    if (s.inner == 1) {
+      for (int64_t i0 = 0; i0 < s.m; i0 += kPiece) {
+        const int64_t n = std::min(kPiece, s.m - i0);
+        c.load(indices, a * s.m + i0, n, index);
+        for (int64_t i = 0; i < n; ++i) add(a * s.m + i0 + i, index[i], 0);
       }
+    } else {
+      for (int64_t i = 0; i < s.m; ++i) {
+        const int64_t at = (a * s.m + i) * s.inner;
+        c.load(indices, at + j0, j1 - j0, index);
+        for (int64_t j = j0; j < j1; ++j) add(at + j, index[j - j0], j);
+      }
+    }
   }
 }
 
@@ -398,65 +438,61 @@ KernelPtr make_scatter_nd(ScatterOp op, DType dtype, DType index, const Shape& o
 }
 
 KernelPtr make_take_along_axis(DType dtype, DType index, const Shape& operand, const Shape& indices, int axis, OutOfRange mode) {
-  const Along s = make_along("take_along_axis", operand, indices, axis);
+  const AlongContext c{make_along("take_along_axis", operand, indices, axis), mode, load_fn("take_along_axis", index)};
   const int a = normalize_axis(axis, operand.rank());
-  return visit_index("take_along_axis", index, [&](auto tag) -> KernelPtr {
-    using I = decltype(tag);
-    auto with = [&](auto cell) {
-      using U = decltype(cell);
-      U hole;
-      std::memcpy(&hole, missing(dtype).data(), sizeof(U));
-      return lambda_kernel("take_along_axis", 0, [=](void* const* in, void* const* out, void*) {
-        std::atomic<int64_t> bad = kNone;
-        parallel_for(s.outer * s.m, std::max<int64_t>(1, kTaskBytes / 4 / std::max<int64_t>(1, s.inner * static_cast<int64_t>(sizeof(U)))), [&](int64_t begin, int64_t end) {
-          take_along<U, I>(in[0], in[1], out[0], s, mode, hole, bad, begin, end);
-        });
-        if (bad != kNone) out_of_range("take_along_axis", index_text(index, in[1], bad), indices, bad, s.n, a);
-      });
-    };
-    switch (dtype_size(dtype)) {
-      case 1: return with(uint8_t{});
-      case 2: return with(uint16_t{});
-      case 4: return with(uint32_t{});
-      default: return with(uint64_t{});
-    }
-  });
+  auto with = [&](auto cell) {
+    using U = decltype(cell);
+    U hole;
+    std::memcpy(&hole, missing(dtype).data(), sizeof(U));
+    const Along& s = c.s;
+    const int64_t rows = s.inner == 1 ? s.outer : s.outer * s.m, length = s.inner == 1 ? s.m : s.inner;
+    const int64_t grain = std::max<int64_t>(1, kTaskBytes / 4 / std::max<int64_t>(1, length * static_cast<int64_t>(sizeof(U))));
+    return lambda_kernel("take_along_axis", 0, [=](void* const* in, void* const* out, void*) {
+      std::atomic<int64_t> bad = kNone;
+      parallel_for(rows, grain, [&](int64_t begin, int64_t end) { take_along<U>(c, in[0], in[1], out[0], hole, bad, begin, end); });
+      if (bad != kNone) out_of_range("take_along_axis", index_text(index, in[1], bad), indices, bad, c.s.n, a);
+    });
+  };
+  switch (dtype_size(dtype)) {
+    case 1: return with(uint8_t{});
+    case 2: return with(uint16_t{});
+    case 4: return with(uint32_t{});
+    default: return with(uint64_t{});
+  }
 }
 
 KernelPtr make_scatter_add_along_axis(DType dtype, DType index, const Shape& operand, const Shape& indices, int axis, OutOfRange mode) {
-  const Along s = make_along("scatter_add_along_axis", operand, indices, axis);
+  const AlongContext c{make_along("scatter_add_along_axis", operand, indices, axis), mode, load_fn("scatter_add_along_axis", index)};
   const int a = normalize_axis(axis, operand.rank());
-  return visit_index("scatter_add_along_axis", index, [&](auto tag) -> KernelPtr {
-    using I = decltype(tag);
-    auto with = [&](auto from, auto to) {
-      using T = decltype(from);
-      using A = decltype(to);
-      constexpr bool kWide = kNarrow<T>;
-      const int64_t cells = s.outer * s.n * s.inner, blocks = s.outer * ((s.inner + 63) / 64);
-      return lambda_kernel("scatter_add_along_axis", kWide ? static_cast<size_t>(cells) * sizeof(A) : 0, [=](void* const* in, void* const* out, void* scratch) {
-        std::atomic<int64_t> bad = kNone;
-        A* sums = static_cast<A*>(kWide ? scratch : out[0]);
-        parallel_for(blocks, std::max<int64_t>(1, (16 << 10) / std::max<int64_t>(1, (s.n + s.m) * std::min<int64_t>(64, s.inner))),
-                     [&](int64_t begin, int64_t end) { add_along<T, A, I>(in[0], in[1], sums, s, mode, bad, begin, end); });
-        if (bad != kNone) out_of_range("scatter_add_along_axis", index_text(index, in[0], bad), indices, bad, s.n, a);
-        if constexpr (kWide) round_to(dtype, sums, out[0], cells);
-      });
-    };
-    switch (dtype) {
-      case DType::Bool: return with(bool{}, bool{});
-      case DType::Float16: return with(half_t{}, float{});
-      case DType::BFloat16: return with(bfloat16_t{}, float{});
-      case DType::Float32: return with(float{}, float{});
-      case DType::Float64: return with(double{}, double{});
-      default: break;
-    }
-    switch (dtype_size(dtype)) {  // modulo 2^n signed and unsigned agree
-      case 1: return with(uint8_t{}, uint8_t{});
-      case 2: return with(uint16_t{}, uint16_t{});
-      case 4: return with(uint32_t{}, uint32_t{});
-      default: return with(uint64_t{}, uint64_t{});
-    }
-  });
+  auto with = [&](auto from, auto to) {
+    using T = decltype(from);
+    using A = decltype(to);
+    constexpr bool kWide = kNarrow<T>;
+    const Along& s = c.s;
+    const int64_t cells = s.outer * s.n * s.inner, blocks = s.outer * ((s.inner + 63) / 64);
+    const int64_t grain = std::max<int64_t>(1, (16 << 10) / std::max<int64_t>(1, (s.n + s.m) * std::min<int64_t>(64, s.inner)));
+    return lambda_kernel("scatter_add_along_axis", kWide ? static_cast<size_t>(cells) * sizeof(A) : 0, [=](void* const* in, void* const* out, void* scratch) {
+      std::atomic<int64_t> bad = kNone;
+      A* sums = static_cast<A*>(kWide ? scratch : out[0]);
+      parallel_for(blocks, grain, [&](int64_t begin, int64_t end) { add_along<T, A>(c, in[0], in[1], sums, bad, begin, end); });
+      if (bad != kNone) out_of_range("scatter_add_along_axis", index_text(index, in[0], bad), indices, bad, c.s.n, a);
+      if constexpr (kWide) round_to(dtype, sums, out[0], cells);
+    });
+  };
+  switch (dtype) {
+    case DType::Bool: return with(bool{}, bool{});
+    case DType::Float16: return with(half_t{}, float{});
+    case DType::BFloat16: return with(bfloat16_t{}, float{});
+    case DType::Float32: return with(float{}, float{});
+    case DType::Float64: return with(double{}, double{});
+    default: break;
+  }
+  switch (dtype_size(dtype)) {  // modulo 2^n signed and unsigned agree
+    case 1: return with(uint8_t{}, uint8_t{});
+    case 2: return with(uint16_t{}, uint16_t{});
+    case 4: return with(uint32_t{}, uint32_t{});
+    default: return with(uint64_t{}, uint64_t{});
+  }
 }
 
 }  // namespace keras::cpu
