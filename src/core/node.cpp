@@ -91,7 +91,23 @@ Tensor Operation::output(int node, int index) {
 OpOperation::OpOperation(std::string cls, Dict config, Fn fn, std::string name) : class_(std::move(cls)), config_(std::move(config)), fn_(std::move(fn)) {
   name_ = name.empty() ? unique_name(to_snake_case(class_)) : std::move(name);
 }
-Tensors OpOperation::rerun(const CallArgs& args) { return op_call(class_.c_str(), args, fn_); }
+static std::vector<ir::Type> op_types(const CallArgs& args, const OpOperation::Fn& fn) {
+  std::vector<ir::Type> types;
+  args.each_tensor([&](const Tensor& t) { types.push_back(t.impl()->type); });
+  return infer(types, [&](const Tensors& abstract) {
+    size_t i = 0;
+    return fn(args.map_tensors([&](const Tensor& t) {
+      const Tensor& a = abstract[i++];
+      a.impl()->weak = t.weak();
+      return a;
+    }));
+  });
+}
+Tensors OpOperation::rerun(const CallArgs& args) {
+  if (!args.any_symbolic()) return fn_(args);
+  std::vector<ir::Type> out = op_types(args, fn_);
+  return record(args, out, out.size() != 1);
+}
 Value OpOperation::serialize() const {
   Dict config = config_;
   config.set("name", name_);
@@ -100,19 +116,7 @@ Value OpOperation::serialize() const {
 
 Tensors op_call(const char* cls, CallArgs args, const std::function<Tensors(const CallArgs&)>& fn) {
   if (!args.any_symbolic()) return fn(args);
-  std::vector<ir::Type> types;
-  args.each_tensor([&](const Tensor& t) { types.push_back(t.impl()->type); });
-  Tensors masks;
-  std::vector<ir::Type> out = infer(types, [&](const Tensors& abstract) {
-    size_t i = 0;
-    return fn(args.map_tensors([&](const Tensor& t) {
-      const Tensor& a = abstract[i++];
-      a.impl()->weak = t.weak();
-      return a;
-    }));
-  });
-  auto op = std::make_shared<OpOperation>(cls, Dict{}, fn);
-  return op->record(std::move(args), out, out.size() != 1);
+  return std::make_shared<OpOperation>(cls, Dict{}, fn)->rerun(args);
 }
 
 static std::map<std::string, int>& counters() {

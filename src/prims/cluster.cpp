@@ -76,8 +76,12 @@ static engine::KernelPtr kernel(const KernelRequest& r) {
     const Node* column = nullptr;
     for (auto& [value, node] : columns)
       if (value == v) column = node;
-    if (column) spec.outputs.push_back({reg[static_cast<size_t>(column->inputs[0])], true, reduce_of(*column)});
-    else spec.outputs.push_back({reg[static_cast<size_t>(v)]});
+    if (column) spec.outputs.push_back({.reg = reg[static_cast<size_t>(column->inputs[0])], .column_reduce = true, .reduce = reduce_of(*column)});
+    else {
+      int r0 = reg[static_cast<size_t>(v)];
+      bool full = body.type(v).shape == Shape(spec.shape);
+      spec.outputs.push_back({.reg = r0, .broadcast_row = full && cpu::is_row_scalar(spec, r0)});
+    }
   }
   return cpu::make_tile_program(spec);
 }

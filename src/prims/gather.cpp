@@ -1,6 +1,5 @@
 // What lives here: reading and adding at computed indices, and random numbers from a key.
 #include "cpu/gather.h"
-#include "cpu/linalg.h"
 #include "cpu/random_kernels.h"
 #include "prims/build.h"
 
@@ -19,11 +18,11 @@ static std::vector<Type> infer_gather(TypeSpan in, const Attrs& a) {
   int axis = normalize_axis(axis_of(a), in[0].shape.rank());
   return {{in[0].dtype, in[0].shape.slice(0, axis) + in[1].shape + in[0].shape.slice(axis + 1)}};
 }
-static cpu::GatherMode mode_of(const Attrs& a) {
+static cpu::OutOfRange mode_of(const Attrs& a) {
   switch (static_cast<IndexMode>(a.i_or("mode", 0))) {
-    case IndexMode::Clip: return cpu::GatherMode::Clip;
-    case IndexMode::FillNaN: return cpu::GatherMode::FillNaN;
-    default: return cpu::GatherMode::Error;
+    case IndexMode::Clip: return cpu::OutOfRange::Clip;
+    case IndexMode::FillNaN: return cpu::OutOfRange::FillNaN;
+    default: return cpu::OutOfRange::Error;
   }
 }
 const Primitive gather_prim{.name = "gather", .infer = infer_gather,
@@ -86,7 +85,7 @@ const Primitive gather_nd_prim{.name = "gather_nd", .infer = infer_gather_nd,
                                  return std::vector<ValueId>{emit1<V>(scatter_nd_prim, {zeros, r.in(1), r.ct()}, {{"reduce", int64_t{1}}}).id, -1};
                                },
                                .cpu = [](const KernelRequest& r) { return cpu::make_gather_nd(r.out().dtype, r.in(1).dtype, r.in(0).shape, r.in(1).shape); }};
-// (operand, indices, updates); "reduce": 0 update, 1 add, 2 max, 3 min, 4 mul.
+// (operand, indices, updates); "reduce": 0 update, 1 add, 2 mul, 3 max, 4 min.
 const Primitive scatter_nd_prim{.name = "scatter_nd", .infer = [](TypeSpan in, const Attrs&) { return std::vector<Type>{in[0]}; },
                                 .vjp = [](const VjpRequest& q) {
                                   Rule r{q};
@@ -101,7 +100,7 @@ const Primitive scatter_nd_prim{.name = "scatter_nd", .infer = [](TypeSpan in, c
                                   return result;
                                 },
                                 .cpu = [](const KernelRequest& r) {
-                                  return cpu::make_scatter_nd(static_cast<cpu::ScatterReduce>(r.attrs().i("reduce")), r.out().dtype, r.in(1).dtype, r.in(0).shape, r.in(1).shape);
+                                  return cpu::make_scatter_nd(static_cast<cpu::ScatterOp>(r.attrs().i("reduce")), r.out().dtype, r.in(1).dtype, r.in(0).shape, r.in(1).shape);
                                 }};
 
 // ---- random numbers: a key of two uint32 words in

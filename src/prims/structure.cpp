@@ -225,7 +225,7 @@ static std::vector<ValueId> vjp_dynamic_slice(const VjpRequest& q) {
   return {emit1<V>(dynamic_update_slice_prim, {zeros, r.ct(), r.in(1)}).id, -1};
 }
 const Primitive dynamic_slice_prim{.name = "dynamic_slice", .infer = infer_dynamic_slice, .vjp = vjp_dynamic_slice, .cpu = [](const KernelRequest& r) {
-                                     return cpu::make_dynamic_slice(r.out().dtype, r.in(1).dtype, r.in(0).shape, r.attrs().ints("sizes"));
+                                     return cpu::make_dynamic_slice(r.out().dtype, r.in(0).shape, Shape(r.attrs().ints("sizes")), r.in(1).dtype);
                                    }};
 static std::vector<ValueId> vjp_dynamic_update_slice(const VjpRequest& q) {
   Rule r{q};
@@ -236,7 +236,7 @@ static std::vector<ValueId> vjp_dynamic_update_slice(const VjpRequest& q) {
   return result;
 }
 const Primitive dynamic_update_slice_prim{.name = "dynamic_update_slice", .infer = same_type, .vjp = vjp_dynamic_update_slice, .cpu = [](const KernelRequest& r) {
-                                            return cpu::make_dynamic_update_slice(r.out().dtype, r.in(2).dtype, r.in(0).shape, r.in(1).shape);
+                                            return cpu::make_dynamic_update_slice(r.out().dtype, r.in(0).shape, r.in(1).shape, r.in(2).dtype);
                                           }};
 
 }  // namespace keras::prims

@@ -1,0 +1,109 @@
+// What lives here: the class to derive callbacks from, what they see of the logs, and History.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <keras/base/value.h>
+
+namespace keras {
+
+class Model;
+
+/// The numbers of a batch or epoch by name, computed only when somebody asks.
+class Logs {
+ public:
+  using Items = std::vector<std::pair<std::string, double>>;
+  Logs() = default;
+  explicit Logs(Items items) : items_(std::make_shared<Items>(std::move(items))) {}
+  explicit Logs(std::function<Items()> compute) : compute_(std::move(compute)) {}
+  const Items& items() const;
+  /// The number, or nullptr.
+  const double* find(std::string_view name) const;
+  double at(std::string_view name) const;
+  bool contains(std::string_view name) const { return find(name) != nullptr; }
+  bool empty() const { return items().empty(); }
+  /// A callback may change what later ones and the history see (learning_rate is added so).
+  void set(const std::string& name, double value);
+
+ private:
+  mutable std::shared_ptr<Items> items_;
+  std::function<Items()> compute_;
+};
+
+/// Parameters of the run, as Keras' `callback.params`.
+struct CallbackParams {
+  int epochs = 1;
+  int64_t steps = 0;
+  int verbose = 0;
+};
+
+namespace callbacks {
+
+/// The base of callbacks: override the hooks that are wanted.
+class Callback {
+ public:
+  virtual ~Callback() = default;
+  virtual void on_train_begin(Logs&) {}
+  virtual void on_train_end(Logs&) {}
+  virtual void on_epoch_begin(int /*epoch*/, Logs&) {}
+  virtual void on_epoch_end(int /*epoch*/, Logs&) {}
+  virtual void on_train_batch_begin(int64_t /*batch*/, Logs&) {}
+  virtual void on_train_batch_end(int64_t /*batch*/, Logs&) {}
+  virtual void on_test_begin(Logs&) {}
+  virtual void on_test_end(Logs&) {}
+  virtual void on_test_batch_begin(int64_t /*batch*/, Logs&) {}
+  virtual void on_test_batch_end(int64_t /*batch*/, Logs&) {}
+  virtual void on_predict_begin(Logs&) {}
+  virtual void on_predict_end(Logs&) {}
+  virtual void on_predict_batch_begin(int64_t /*batch*/, Logs&) {}
+  virtual void on_predict_batch_end(int64_t /*batch*/, Logs&) {}
+  virtual void set_model(Model* model) { model_ = model; }
+  virtual void set_params(const CallbackParams& params) { params_ = params; }
+  /// What an exact resume needs of it; null for none.
+  virtual Value get_state() const { return {}; }
+  virtual void set_state(const Value&) {}
+
+  Model* model() const { return model_; }
+  const CallbackParams& params() const { return params_; }
+
+ protected:
+  Model* model_ = nullptr;
+  CallbackParams params_;
+};
+
+/// What `fit` returns: for each name the numbers of all epochs.
+class History : public Callback {
+ public:
+  std::vector<int> epoch;
+  std::vector<std::pair<std::string, std::vector<double>>> history;
+  /// The numbers of a name; ValueError with the nearest name otherwise.
+  const std::vector<double>& operator[](std::string_view name) const;
+  bool contains(std::string_view name) const;
+  void on_train_begin(Logs&) override;
+  void on_epoch_end(int epoch, Logs&) override;
+  Value get_state() const override;
+  void set_state(const Value& state) override;
+};
+
+}  // namespace callbacks
+
+/// A callback in options: an object shared with the caller, or one made in place: `.callbacks = {EarlyStopping({.patience = 3})}`.
+class CallbackSpec {
+ public:
+  CallbackSpec(std::shared_ptr<callbacks::Callback> c) : c_(std::move(c)) {}
+  template <class T>
+    requires std::is_base_of_v<callbacks::Callback, T>
+  CallbackSpec(std::shared_ptr<T> c) : c_(std::move(c)) {}
+  template <class T>
+    requires std::is_base_of_v<callbacks::Callback, std::decay_t<T>>
+  CallbackSpec(T&& c) : c_(std::make_shared<std::decay_t<T>>(std::forward<T>(c))) {}
+  const std::shared_ptr<callbacks::Callback>& get() const { return c_; }
+
+ private:
+  std::shared_ptr<callbacks::Callback> c_;
+};
+
+}  // namespace keras
