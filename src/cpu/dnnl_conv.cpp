@@ -143,6 +143,7 @@ class DnnlConv final : public engine::Kernel {
     a.src = activations(p.n, g_.c, g_.in, p.in_rows, any_activations);
     a.dst = activations(p.n, g_.o, g_.out, p.out_rows, any_activations);
     a.weights = have_weights_ ? weights_md_ : any_weights(weights_type());
+    if (pass_ == ConvPass::BackwardFilter) a.forward_weights = any_weights(shim::data_type(g_.dtype));
     if (pass_ == ConvPass::Forward && g_.epilogue.bias) a.bias = Md({g_.o}, shim::data_type(g_.dtype), Dims{1});
     for (size_t i = outer(); i < 3; ++i) {
       a.strides.push_back(g_.stride[i]);

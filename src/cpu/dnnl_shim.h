@@ -23,8 +23,20 @@ inline dnnl::memory::data_type data_type(DType d) {
 struct ConvArgs {
   dnnl::algorithm algorithm = dnnl::algorithm::convolution_direct;
   Md src, weights, bias, dst;
+  Md forward_weights;  // of the forward pass that a gradient wants to see; zero where `weights` does
   Dims strides, dilations, pad_lo, pad_hi;
 };
+
+#if DNNL_VERSION_MAJOR >= 3
+inline bool is_zero(const Md& md) { return md.get_ndims() == 0; }
+#else
+inline bool is_zero(const Md& md) { return md.data.ndims == 0; }
+#endif
+
+inline ConvArgs forward_of(ConvArgs c) {
+  if (!is_zero(c.forward_weights)) c.weights = c.forward_weights;
+  return c;
+}
 
 // Each maker returns an empty descriptor where the library has no implementation.
 #if DNNL_VERSION_MAJOR >= 3
@@ -46,16 +58,12 @@ inline dnnl::convolution_backward_data::primitive_desc conv_backward_data_pd(con
 }
 inline dnnl::convolution_backward_weights::primitive_desc conv_backward_weights_pd(const dnnl::engine& eng, const ConvArgs& c,
                                                                                    const dnnl::primitive_attr& attr) {
-  const auto hint = conv_forward_pd(eng, c, attr);
+  const auto hint = conv_forward_pd(eng, forward_of(c), attr);
   if (!hint) return {};
   return dnnl::convolution_backward_weights::primitive_desc(eng, c.algorithm, c.src, c.weights, c.dst, c.strides, c.dilations, c.pad_lo,
                                                             c.pad_hi, hint, attr, true);
 }
-inline bool is_plain(const Md& md) { return md.get_inner_nblks() == 0; }
-
 #else
-
-inline bool is_zero(const Md& md) { return md.data.ndims == 0; }
 
 inline dnnl::matmul::primitive_desc matmul_pd(const dnnl::engine& eng, const Md& a, const Md& b, const Md& bias, const Md& c,
                                               const dnnl::primitive_attr& attr) {
@@ -91,7 +99,7 @@ inline dnnl::convolution_backward_data::primitive_desc conv_backward_data_pd(con
 inline dnnl::convolution_backward_weights::primitive_desc conv_backward_weights_pd(const dnnl::engine& eng, const ConvArgs& c,
                                                                                    const dnnl::primitive_attr& attr) {
   try {
-    const auto hint = conv_forward_pd(eng, c, attr);
+    const auto hint = conv_forward_pd(eng, forward_of(c), attr);
     if (!hint) return {};
     const dnnl::convolution_backward_weights::desc d(c.algorithm, c.src, c.weights, c.dst, c.strides, c.dilations, c.pad_lo, c.pad_hi);
     return dnnl::convolution_backward_weights::primitive_desc(d, attr, eng, hint, true);
@@ -99,8 +107,6 @@ inline dnnl::convolution_backward_weights::primitive_desc conv_backward_weights_
     return {};
   }
 }
-inline bool is_plain(const Md& md) { return md.data.format_kind == dnnl_blocked && md.data.format_desc.blocking.inner_nblks == 0; }
-
 #endif
 
 }  // namespace keras::cpu::shim

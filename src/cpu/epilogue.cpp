@@ -2,6 +2,7 @@
 #include "cpu/epilogue.h"
 
 #include <algorithm>
+#include <bit>
 #include <type_traits>
 
 #include <keras/base/error.h>
@@ -123,6 +124,35 @@ void RowsF64(const Epilogue& e, double* y, const double* bias, const double* add
   rows_any(e, y, bias, add, rows, cols, ld);
 }
 
+void WidenBFloat16(const uint16_t* from, float* to, int64_t n) {
+  const hn::ScalableTag<float> d;
+  const hn::RebindToUnsigned<decltype(d)> u;
+  const hn::Rebind<uint16_t, decltype(d)> s;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) hn::StoreU(hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(u, hn::LoadU(s, from + i)))), d, to + i);
+  for (; i < n; ++i) to[i] = std::bit_cast<float>(static_cast<uint32_t>(from[i]) << 16);
+}
+
+void NarrowBFloat16(const float* from, uint16_t* to, int64_t n) {
+  const hn::ScalableTag<float> d;
+  const hn::RebindToUnsigned<decltype(d)> u;
+  const hn::Rebind<uint16_t, decltype(d)> s;
+  const hn::RebindToSigned<decltype(d)> w;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const auto f = hn::LoadU(d, from + i);
+    const auto v = hn::BitCast(u, f);
+    const auto odd = hn::And(hn::ShiftRight<16>(v), hn::Set(u, 1));
+    const auto rounded = hn::ShiftRight<16>(hn::Add(hn::Add(v, hn::Set(u, 0x7fff)), odd));
+    const auto quiet = hn::Or(hn::ShiftRight<16>(v), hn::Set(u, 0x40));
+    const auto bits = hn::IfThenElse(hn::RebindMask(u, hn::Ne(f, f)), quiet, rounded);
+    hn::StoreU(hn::DemoteTo(s, hn::BitCast(w, bits)), s, to + i);
+  }
+  for (; i < n; ++i) to[i] = bfloat16_t(from[i]).bits;
+}
+
 }  // namespace keras::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -135,6 +165,8 @@ namespace keras::cpu {
 namespace {
 HWY_EXPORT(RowsF32);
 HWY_EXPORT(RowsF64);
+HWY_EXPORT(WidenBFloat16);
+HWY_EXPORT(NarrowBFloat16);
 
 #if defined(__x86_64__)
 __attribute__((target("avx,f16c"))) void widen_f16c(const uint16_t* from, float* to, int64_t n) {
@@ -194,11 +226,7 @@ template <class T> void integer_rows(const Epilogue& e, T* y, const T* bias, con
 }  // namespace
 
 void widen(DType dtype, const void* from, float* to, int64_t n) {
-  if (dtype == DType::BFloat16) {
-    const auto* f = static_cast<const bfloat16_t*>(from);
-    for (int64_t i = 0; i < n; ++i) to[i] = f[i];
-    return;
-  }
+  if (dtype == DType::BFloat16) return HWY_DYNAMIC_DISPATCH(WidenBFloat16)(static_cast<const uint16_t*>(from), to, n);
 #if defined(__x86_64__)
   if (has_f16c()) return widen_f16c(static_cast<const uint16_t*>(from), to, n);
 #endif
@@ -207,11 +235,7 @@ void widen(DType dtype, const void* from, float* to, int64_t n) {
 }
 
 void narrow(DType dtype, const float* from, void* to, int64_t n) {
-  if (dtype == DType::BFloat16) {
-    auto* t = static_cast<bfloat16_t*>(to);
-    for (int64_t i = 0; i < n; ++i) t[i] = bfloat16_t(from[i]);
-    return;
-  }
+  if (dtype == DType::BFloat16) return HWY_DYNAMIC_DISPATCH(NarrowBFloat16)(from, static_cast<uint16_t*>(to), n);
 #if defined(__x86_64__)
   if (has_f16c()) return narrow_f16c(from, static_cast<uint16_t*>(to), n);
 #endif
