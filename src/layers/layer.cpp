@@ -6,6 +6,7 @@
 #include <keras/dtype_policies.h>
 
 #include "layers/layer_impl.h"
+#include "layers/user_impl.h"
 #include "prims/build.h"
 
 namespace keras {
@@ -105,6 +106,7 @@ void LayerImpl::build(const std::vector<Shape>&) {}
 void LayerImpl::ensure_built(const std::vector<Shape>& inputs) {
   if (built_) return;
   CallScope scope(this, std::nullopt);
+  core::EagerScope eager;
   built_shapes_ = inputs;
   build(inputs);
   built_ = true;
@@ -363,41 +365,11 @@ Tensors LayerImpl::operator()(core::CallArgs args) {
   return out;
 }
 
-// ---- classes that users derive
-namespace {
-class CustomImpl : public LayerImpl {
- public:
-  Layer& self() const {
-    if (!self_)
-      throw RuntimeError(ErrorText{.what = "the object of layer \"" + name_ + "\" (" + class_name_ + ") was destroyed, but a model still uses it",
-                                   .fix = "keep it alive as long as the model, or make it with keras::make<" + class_name_ + ">(…)"}.str());
-    return *self_;
-  }
-  void build(const std::vector<Shape>& inputs) override {
-    self().build(inputs);
-  }
-  Tensors call(const Call& c) override { return self().call(all_inputs(c), c.training); }
-  Tensors compute_mask(const Call& c, size_t outputs) override {
-    Tensor m = self().compute_mask(c.inputs, c.mask());
-    return m.defined() ? Tensors(outputs, m) : Tensors{};
-  }
-  Dict own_config() const override { return self().get_config(); }
-  std::string module() const override { return "builtins"; }
-
- private:
-  static Tensors all_inputs(const Call& c) {
-    Tensors t;
-    for (const core::Arg& a : c.args.args) a.each_tensor([&](const Tensor& x) { t.push_back(x); });
-    return t;
-  }
-};
-}  // namespace
-
 }  // namespace layers
 
 using layers::LayerImpl;
 
-Layer::Layer(const std::string& class_name, const std::string& name, bool trainable, const std::string& dtype) : impl_(std::make_shared<layers::CustomImpl>()) {
+Layer::Layer(const std::string& class_name, const std::string& name, bool trainable, const std::string& dtype) : impl_(std::make_shared<layers::UserImpl<LayerImpl>>()) {
   impl_->init(class_name, name, trainable, dtype);
   impl_->registered_name_ = "Custom>" + class_name;
   impl_->self_ = this;
@@ -418,10 +390,10 @@ void Layer::adopt(std::shared_ptr<void> owner) {
 }
 
 void Layer::build(const Shape& input) {
-  if (!dynamic_cast<layers::CustomImpl*>(impl_.get())) impl_->ensure_built({input});
+  if (!impl_->is_user_class()) impl_->ensure_built({input});
 }
 void Layer::build(const std::vector<Shape>& inputs) {
-  if (dynamic_cast<layers::CustomImpl*>(impl_.get())) {
+  if (impl_->is_user_class()) {
     if (!inputs.empty()) build(inputs[0]);
   } else {
     impl_->ensure_built(inputs);

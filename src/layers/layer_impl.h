@@ -65,6 +65,8 @@ class LayerImpl : public core::Operation {
   virtual std::vector<ir::Type> output_types(const core::CallArgs& args);
   /// True for models: sublayers are summarised one by one and weights come in their order.
   virtual bool is_model() const { return false; }
+  /// True for the inside of a class that a user derived.
+  virtual bool is_user_class() const { return false; }
 
   // ---- the call
   Tensors operator()(core::CallArgs args);

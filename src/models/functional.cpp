@@ -19,7 +19,29 @@ using layers::Call;
 using layers::LayerImpl;
 
 ModelImpl::ModelImpl() = default;
-ModelImpl::~ModelImpl() = default;
+ModelImpl::~ModelImpl() { delete steps_.load(); }
+
+const core::Compiled& ModelImpl::predict_step(const std::vector<ir::Type>& types) {
+  for (PredictStep* s = steps_.load(std::memory_order_acquire); s; s = s->next.get())
+    if (s->types == types) return *s->compiled;
+  std::lock_guard lock(building_);
+  for (PredictStep* s = steps_.load(); s; s = s->next.get())
+    if (s->types == types) return *s->compiled;
+  auto step = std::make_unique<PredictStep>();
+  step->types = types;
+  step->compiled = core::compile(
+      [&](const Tensors& x) {
+        layers::CallScope scope(nullptr, false);
+        CallArgs args;
+        args.args.push_back(x.size() == 1 ? Arg(x[0]) : Arg(x));
+        return (*this)(std::move(args));
+      },
+      types);
+  step->next.reset(steps_.load());
+  PredictStep* made = step.release();
+  steps_.store(made, std::memory_order_release);
+  return *made->compiled;
+}
 std::vector<Layer> ModelImpl::layers() const {
   std::vector<Layer> out;
   for (const auto& l : sublayers()) out.emplace_back(l);

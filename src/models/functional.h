@@ -1,6 +1,8 @@
 // What lives here: models as layers: the functional graph, Sequential, and a class of the user's own.
 #pragma once
+#include <atomic>
 #include <map>
+#include <mutex>
 
 #include "layers/layer_impl.h"
 
@@ -24,7 +26,19 @@ class ModelImpl : public layers::LayerImpl {
   virtual Tensors symbolic_outputs() const { return {}; }
   std::string module() const override { return "keras"; }
 
+  /// The compiled forward pass for inputs of these types; safe from many threads.
+  const core::Compiled& predict_step(const std::vector<ir::Type>& types);
+
   std::unique_ptr<Trainer> trainer;
+
+ private:
+  struct PredictStep {
+    std::vector<ir::Type> types;
+    std::unique_ptr<core::Compiled> compiled;
+    std::unique_ptr<PredictStep> next;
+  };
+  std::atomic<PredictStep*> steps_{nullptr};  // grows at the front; read without a lock
+  std::mutex building_;
 };
 
 /// A graph of nodes between symbolic inputs and outputs.

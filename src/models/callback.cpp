@@ -1,0 +1,83 @@
+// What lives here: logs and the history of a run.
+#include <keras/models/callback.h>
+
+#include <algorithm>
+
+#include <keras/base/error.h>
+
+namespace keras {
+
+const Logs::Items& Logs::items() const {
+  if (!items_) items_ = std::make_shared<Items>(compute_ ? compute_() : Items{});
+  return *items_;
+}
+const double* Logs::find(std::string_view name) const {
+  for (const auto& item : items())
+    if (item.first == name) return &item.second;
+  return nullptr;
+}
+double Logs::at(std::string_view name) const {
+  if (const double* d = find(name)) return *d;
+  std::vector<std::string> known;
+  for (const auto& item : items()) known.push_back(item.first);
+  throw ValueError("the logs hold no '" + std::string(name) + "'" + did_you_mean(name, known));
+}
+void Logs::set(const std::string& name, double value) {
+  items();
+  for (auto& item : *items_)
+    if (item.first == name) {
+      item.second = value;
+      return;
+    }
+  items_->emplace_back(name, value);
+}
+
+namespace callbacks {
+
+const std::vector<double>& History::operator[](std::string_view name) const {
+  std::vector<std::string> known;
+  for (const auto& [n, v] : history) {
+    if (n == name) return v;
+    known.push_back(n);
+  }
+  throw ValueError("the history holds no '" + std::string(name) + "'" + did_you_mean(name, known));
+}
+bool History::contains(std::string_view name) const {
+  return std::any_of(history.begin(), history.end(), [&](const auto& h) { return h.first == name; });
+}
+void History::on_train_begin(Logs&) {
+  epoch.clear();
+  history.clear();
+}
+void History::on_epoch_end(int e, Logs& logs) {
+  epoch.push_back(e);
+  for (const auto& [name, value] : logs.items()) {
+    auto it = std::find_if(history.begin(), history.end(), [&](const auto& h) { return h.first == name; });
+    if (it == history.end()) it = history.insert(history.end(), {name, {}});
+    it->second.push_back(value);
+  }
+}
+Value History::get_state() const {
+  List e;
+  for (int x : epoch) e.push_back(x);
+  Dict h;
+  for (const auto& [name, values] : history) {
+    List l;
+    for (double v : values) l.push_back(v);
+    h.set(name, l);
+  }
+  return Dict{{"epoch", e}, {"history", h}};
+}
+void History::set_state(const Value& state) {
+  epoch.clear();
+  history.clear();
+  for (const Value& v : state.get("epoch").as_list()) epoch.push_back(static_cast<int>(v.as_int()));
+  for (const auto& [name, values] : state.get("history").as_dict()) {
+    std::vector<double> l;
+    for (const Value& v : values.as_list()) l.push_back(v.as_float());
+    history.emplace_back(name, l);
+  }
+}
+
+}  // namespace callbacks
+}  // namespace keras
