@@ -285,7 +285,7 @@ static void build_trainer(const Model& m, Trainer& t, const std::vector<ir::Type
       if (index_of(n, "loss_weights") == l.output) l.weight = w;
   }
   if (t.losses.size() > 1)
-    for (OutputLoss& l : t.losses) l.tracker = std::make_shared<metrics::Mean>(metrics::MetricOptions{.name = l.name + "_loss"});
+    for (OutputLoss& l : t.losses) l.tracker = std::make_shared<metrics::Mean>(metrics::ReductionOptions{.name = l.name + "_loss"});
   // Metrics.
   std::set<std::string> taken;
   auto add_metrics = [&](const MetricsArg& arg, bool weighted) {
@@ -480,7 +480,7 @@ static void compile_into(const Model& m, const CompileOptions& o) {
   t->optimizer = t->options.optimizer.object();
   for (const LossSpec& l : o.loss.list) l.is_none() ? void() : void(l.object());  // unknown names are errors now
   for (const auto& [n, l] : o.loss.named) l.is_none() ? void() : void(l.object());
-  t->loss_tracker = std::make_shared<metrics::Mean>(metrics::MetricOptions{.name = "loss"});
+  t->loss_tracker = std::make_shared<metrics::Mean>(metrics::ReductionOptions{.name = "loss"});
   m.model_impl().trainer = std::move(t);
 }
 
