@@ -1,6 +1,10 @@
 // What lives here: convolutions and their gradients against slow loops.
 #include "cpu/conv.h"
 
+#include <array>
+#include <atomic>
+#include <thread>
+
 #include <keras/base/error.h>
 
 #include "cpu/dnnl_test_util.h"
@@ -184,6 +188,30 @@ TEST(Conv, NanStaysNan) {
   const Buffer y = testing::run_kernel(*make_conv(d), {&x, &w}, DType::Float32, d.y.numel());
   EXPECT_TRUE(std::isnan(y.at(0)));
   EXPECT_FALSE(std::isnan(y.at(d.y.numel() - 1)));
+}
+
+TEST(Conv, OneKernelFromManyThreads) {
+  const ConvDesc d = describe(DType::Float32, {8, 14, 14, 32}, {3, 3, 32, 32}, {.lo = {1, 1}, .hi = {1, 1}});
+  const Buffer x = testing::random_buffer(DType::Float32, d.x.numel(), 1), w = testing::random_buffer(DType::Float32, d.w.numel(), 2),
+               dy = testing::random_buffer(DType::Float32, d.y.numel(), 3);
+  const auto forward = make_conv(d), filter = make_conv_backward_filter(d);
+  const Buffer y = testing::run_kernel(*forward, {&x, &w}, DType::Float32, d.y.numel()), dw = testing::run_kernel(*filter, {&x, &dy}, DType::Float32, d.w.numel());
+  std::atomic<int> bad{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      Buffer scratch(DType::UInt8, static_cast<int64_t>(std::max(forward->scratch_bytes(), filter->scratch_bytes()))), out(DType::Float32, std::max(y.size(), dw.size()));
+      for (int i = 0; i < 10; ++i) {
+        void *in[] = {x.data(), w.data()}, *in2[] = {x.data(), dy.data()}, *to[] = {out.data()};
+        forward->run(in, to, scratch.data());
+        if (std::memcmp(out.data(), y.data(), y.bytes()) != 0) ++bad;
+        filter->run(in2, to, scratch.data());
+        if (std::memcmp(out.data(), dw.data(), dw.bytes()) != 0) ++bad;
+      }
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(bad.load(), 0);
 }
 
 TEST(Conv, RefusesWhatDoesNotFit) {
