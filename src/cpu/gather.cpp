@@ -26,7 +26,9 @@ constexpr int64_t kDropped = -1;
 
 void check_static(const char* where, const Shape& s) {
   if (!s.is_static())
-    throw ValueError(ErrorText{.what = "kernels are made for known sizes", .where = where, .expected = "a shape without None", .received = s.str()}.str());
+    throw ValueError(
+        ErrorText{.what = "kernels are made for known sizes", .where = where, .expected = "a shape without None", .received = s.str()}
+            .str());
 }
 
 std::string position(const Shape& shape, int64_t flat) {
@@ -39,17 +41,19 @@ std::string position(const Shape& shape, int64_t flat) {
 }
 
 [[noreturn]] void out_of_range(const char* where, const std::string& value, const Shape& indices, int64_t flat, int64_t n, int axis) {
-  throw ValueError(ErrorText{.what = "index " + value + " at position " + position(indices, flat) + " is outside axis " + std::to_string(axis) +
-                                     " of size " + std::to_string(n),
-                             .where = where,
-                             .expected = n == 0 ? "no index at all, the axis is empty" : "from " + std::to_string(-n) + " to " + std::to_string(n - 1),
-                             .received = value}
-                       .str());
+  throw ValueError(
+      ErrorText{.what = "index " + value + " at position " + position(indices, flat) + " is outside axis " + std::to_string(axis) +
+                        " of size " + std::to_string(n),
+                .where = where,
+                .expected = n == 0 ? "no index at all, the axis is empty" : "from " + std::to_string(-n) + " to " + std::to_string(n - 1),
+                .received = value}
+          .str());
 }
 
 // Huge unsigned indices stay out of range.
 template <class I> inline int64_t as_signed(I v) {
-  if constexpr (std::is_same_v<I, uint64_t>) return static_cast<int64_t>(std::min(v, static_cast<uint64_t>(std::numeric_limits<int64_t>::max())));
+  if constexpr (std::is_same_v<I, uint64_t>)
+    return static_cast<int64_t>(std::min(v, static_cast<uint64_t>(std::numeric_limits<int64_t>::max())));
   else return v;
 }
 
@@ -75,16 +79,18 @@ template <class F> decltype(auto) visit_index(const char* where, DType index, F&
     case DType::UInt64: return f(uint64_t{});
     default: break;
   }
-  throw TypeError(ErrorText{.what = "indices have the wrong dtype", .where = where, .expected = "an integer dtype", .received = dtype_name(index)}.str());
+  throw TypeError(
+      ErrorText{.what = "indices have the wrong dtype", .where = where, .expected = "an integer dtype", .received = dtype_name(index)}
+          .str());
 }
 
 // Index tensor → row numbers. With k > 1 the last axis of the indices runs over k indices of one row.
 struct Rows {
   const char* where;
   Shape indices;
-  int64_t count = 0;                // rows to make
-  int axis = 0;                     // first axis that is indexed
-  std::vector<int64_t> sizes;       // the sizes of the indexed axes
+  int64_t count = 0;           // rows to make
+  int axis = 0;                // first axis that is indexed
+  std::vector<int64_t> sizes;  // the sizes of the indexed axes
   OutOfRange mode;
   void (*fill)(const Rows&, const void*, int64_t*) = nullptr;
 
@@ -101,7 +107,9 @@ template <class I> void fill_rows(const Rows& r, const void* from, int64_t* to) 
     for (size_t d = 0; d < k; ++d, ++v) {
       const int64_t at = resolve(as_signed(*v), r.sizes[d], r.mode, bad);
       row = row == kDropped || at == kDropped ? kDropped : row * r.sizes[d] + at;
-      if (bad) out_of_range(r.where, std::to_string(*v), r.indices, i * static_cast<int64_t>(k) + static_cast<int64_t>(d), r.sizes[d], r.axis + static_cast<int>(d));
+      if (bad)
+        out_of_range(r.where, std::to_string(*v), r.indices, i * static_cast<int64_t>(k) + static_cast<int64_t>(d), r.sizes[d],
+                     r.axis + static_cast<int>(d));
     }
     to[i] = row;
   }
@@ -132,9 +140,8 @@ void fill_missing(char* to, int64_t bytes, const std::array<char, 8>& v, int64_t
 }
 
 // out[a][i] = in[a][rows[i]], rows of `width` bytes.
-template <size_t S>
-void copy_rows(const char* in, char* out, const int64_t* rows, int64_t count, int64_t n, int64_t width, int64_t item, const std::array<char, 8>& hole, int64_t begin,
-               int64_t end) {
+template <size_t S> void copy_rows(const char* in, char* out, const int64_t* rows, int64_t count, int64_t n, int64_t width, int64_t item,
+                                   const std::array<char, 8>& hole, int64_t begin, int64_t end) {
   if (S) width = static_cast<int64_t>(S);
   int64_t a = begin / count, i = begin % count;
   for (int64_t u = begin; u < end; ++u) {
@@ -158,20 +165,23 @@ KernelPtr gather_kernel(std::string text, DType dtype, Rows rows, int64_t outer,
     default: break;
   }
   const size_t scratch = rows.bytes();
-  return lambda_kernel(std::move(text), scratch, [=, rows = std::move(rows), hole = missing(dtype)](void* const* in, void* const* out, void* s) {
-    rows(in[1], s);
-    if (width == 0) return;
-    parallel_for(outer * rows.count, std::max<int64_t>(1, kTaskBytes / width), [&](int64_t begin, int64_t end) {
-      fn(static_cast<const char*>(in[0]), static_cast<char*>(out[0]), static_cast<const int64_t*>(s), rows.count, n, width, item, hole, begin, end);
-    });
-  });
+  return lambda_kernel(std::move(text), scratch,
+                       [=, rows = std::move(rows), hole = missing(dtype)](void* const* in, void* const* out, void* s) {
+                         rows(in[1], s);
+                         if (width == 0) return;
+                         parallel_for(outer * rows.count, std::max<int64_t>(1, kTaskBytes / width), [&](int64_t begin, int64_t end) {
+                           fn(static_cast<const char*>(in[0]), static_cast<char*>(out[0]), static_cast<const int64_t*>(s), rows.count, n,
+                              width, item, hole, begin, end);
+                         });
+                       });
 }
 
 // ---- scatter ----
 template <ScatterOp kOp, class A> inline void combine(A& a, A v) {
   if constexpr (kOp == ScatterOp::Update) a = v;
   else if constexpr (kOp == ScatterOp::Add) a = static_cast<A>(a + v);
-  else if constexpr (kOp == ScatterOp::Mul) a = static_cast<A>(std::conditional_t<(std::is_integral_v<A> && sizeof(A) < 4), uint32_t, A>(a) * v);
+  else if constexpr (kOp == ScatterOp::Mul)
+    a = static_cast<A>(std::conditional_t<(std::is_integral_v<A> && sizeof(A) < 4), uint32_t, A>(a) * v);
   else if constexpr (kOp == ScatterOp::Max) a = (v > a) | (v != v) ? v : a;
   else a = (v < a) | (v != v) ? v : a;
 }
@@ -180,7 +190,8 @@ template <class T> inline constexpr bool kNarrow = std::is_same_v<T, half_t> || 
 
 // Applies the updates whose row lies in [lo, hi) to out, whose elements are of type A.
 using ApplyFn = void (*)(void* out, const void* updates, const int64_t* rows, int64_t count, int64_t inner, int64_t lo, int64_t hi);
-template <ScatterOp kOp, class T, class A> void apply_rows(void* out, const void* updates, const int64_t* rows, int64_t count, int64_t inner, int64_t lo, int64_t hi) {
+template <ScatterOp kOp, class T, class A>
+void apply_rows(void* out, const void* updates, const int64_t* rows, int64_t count, int64_t inner, int64_t lo, int64_t hi) {
   A* to = static_cast<A*>(out);
   const T* from = static_cast<const T*>(updates);
   for (int64_t i = 0; i < count; ++i) {
@@ -271,7 +282,8 @@ KernelPtr scatter_add_kernel(std::string text, DType dtype, Rows rows, int64_t o
       for (int64_t u = begin; u < end; ++u) {
         const int64_t a = u / ranges, lo = std::min(n, u % ranges * range), hi = std::min(n, lo + range), at = (a * n + lo) * inner;
         std::memset(sums + at * cell, 0, static_cast<size_t>((hi - lo) * inner * cell));
-        fn(sums + a * n * inner * cell, static_cast<const char*>(in[1]) + a * rows.count * inner * item, static_cast<const int64_t*>(s), rows.count, inner, lo, hi);
+        fn(sums + a * n * inner * cell, static_cast<const char*>(in[1]) + a * rows.count * inner * item, static_cast<const int64_t*>(s),
+           rows.count, inner, lo, hi);
         if (wide) round_to(dtype, reinterpret_cast<const float*>(sums) + at, static_cast<char*>(out[0]) + at * item, (hi - lo) * inner);
       }
     });
@@ -288,8 +300,10 @@ Along make_along(const char* where, const Shape& operand, const Shape& indices, 
   bool same = operand.size() == indices.size();
   for (int d = 0; same && d < operand.rank(); ++d) same = d == a || operand[d] == indices[d];
   if (!same)
-    throw ValueError(ErrorText{.what = "the shapes of operand and indices differ outside axis " + std::to_string(axis), .where = where,
-                               .expected = "indices like " + operand.str(), .received = indices.str()}
+    throw ValueError(ErrorText{.what = "the shapes of operand and indices differ outside axis " + std::to_string(axis),
+                               .where = where,
+                               .expected = "indices like " + operand.str(),
+                               .received = indices.str()}
                          .str());
   return {operand.slice(0, a).numel(), operand[a], indices[a], operand.slice(a + 1).numel()};
 }
@@ -318,8 +332,8 @@ struct AlongContext {
   LoadFn load;
 };
 
-template <class U>
-void take_along(const AlongContext& c, const void* operand, const void* indices, void* out, U hole, std::atomic<int64_t>& first_bad, int64_t begin, int64_t end) {
+template <class U> void take_along(const AlongContext& c, const void* operand, const void* indices, void* out, U hole,
+                                   std::atomic<int64_t>& first_bad, int64_t begin, int64_t end) {
   const Along& s = c.s;
   U* to = static_cast<U*>(out);
   int64_t index[kPiece];
@@ -339,8 +353,8 @@ void take_along(const AlongContext& c, const void* operand, const void* indices,
   }
 }
 
-template <class T, class A>
-void add_along(const AlongContext& c, const void* indices, const void* updates, A* out, std::atomic<int64_t>& first_bad, int64_t begin, int64_t end) {
+template <class T, class A> void add_along(const AlongContext& c, const void* indices, const void* updates, A* out,
+                                           std::atomic<int64_t>& first_bad, int64_t begin, int64_t end) {
   const Along& s = c.s;
   constexpr int64_t kColumns = 64;
   const int64_t blocks = (s.inner + kColumns - 1) / kColumns;
@@ -385,8 +399,10 @@ int64_t vector_length(const char* where, const Shape& operand, const Shape& indi
   check_static(where, operand);
   check_static(where, indices);
   if (indices.empty() || indices.back() > operand.rank())
-    throw ValueError(ErrorText{.what = "index vectors don't fit the operand " + operand.str(), .where = where,
-                               .expected = "indices whose last axis is at most " + std::to_string(operand.rank()), .received = indices.str()}
+    throw ValueError(ErrorText{.what = "index vectors don't fit the operand " + operand.str(),
+                               .where = where,
+                               .expected = "indices whose last axis is at most " + std::to_string(operand.rank()),
+                               .received = indices.str()}
                          .str());
   return indices.back();
 }
@@ -398,14 +414,16 @@ KernelPtr make_gather(DType dtype, DType index, const Shape& operand, const Shap
   check_static("gather", indices);
   const int a = normalize_axis(axis, operand.rank());
   Rows rows = make_rows("gather", index, indices, indices.numel(), a, {operand[a]}, mode);
-  return gather_kernel("gather: rows of axis " + std::to_string(a), dtype, std::move(rows), operand.slice(0, a).numel(), operand[a], operand.slice(a + 1).numel());
+  return gather_kernel("gather: rows of axis " + std::to_string(a), dtype, std::move(rows), operand.slice(0, a).numel(), operand[a],
+                       operand.slice(a + 1).numel());
 }
 
 KernelPtr make_gather_nd(DType dtype, DType index, const Shape& operand, const Shape& indices, OutOfRange mode) {
   const auto k = static_cast<int>(vector_length("gather_nd", operand, indices));
   const Shape named = operand.slice(0, k);
   Rows rows = make_rows("gather_nd", index, indices, indices.slice(0, -1).numel(), 0, named.dims(), mode);
-  return gather_kernel("gather_nd: slices of " + std::to_string(k) + " axes", dtype, std::move(rows), 1, named.numel(), operand.slice(k).numel());
+  return gather_kernel("gather_nd: slices of " + std::to_string(k) + " axes", dtype, std::move(rows), 1, named.numel(),
+                       operand.slice(k).numel());
 }
 
 KernelPtr make_scatter_add(DType dtype, DType index, const Shape& operand, const Shape& indices, int axis, OutOfRange mode) {
@@ -413,8 +431,8 @@ KernelPtr make_scatter_add(DType dtype, DType index, const Shape& operand, const
   check_static("scatter_add", indices);
   const int a = normalize_axis(axis, operand.rank());
   Rows rows = make_rows("scatter_add", index, indices, indices.numel(), a, {operand[a]}, mode);
-  return scatter_add_kernel("scatter_add: rows of axis " + std::to_string(a), dtype, std::move(rows), operand.slice(0, a).numel(), operand[a],
-                            operand.slice(a + 1).numel());
+  return scatter_add_kernel("scatter_add: rows of axis " + std::to_string(a), dtype, std::move(rows), operand.slice(0, a).numel(),
+                            operand[a], operand.slice(a + 1).numel());
 }
 
 KernelPtr make_scatter_nd(ScatterOp op, DType dtype, DType index, const Shape& operand, const Shape& indices, OutOfRange mode) {
@@ -426,15 +444,18 @@ KernelPtr make_scatter_nd(ScatterOp op, DType dtype, DType index, const Shape& o
   const int64_t ranges = row_ranges(1, n, count, inner * item), range = (n + ranges - 1) / ranges;
   const ApplyFn fn = find_apply(op, dtype, false);
   const size_t scratch = rows.bytes();
-  return lambda_kernel("scatter_nd: slices of " + std::to_string(k) + " axes", scratch, [=, rows = std::move(rows)](void* const* in, void* const* out, void* s) {
-    rows(in[1], s);
-    parallel_for(ranges, 1, [&](int64_t begin, int64_t end) {
-      const int64_t lo = std::min(n, begin * range), hi = std::min(n, end * range);
-      if (in[0] != out[0])
-        std::memcpy(static_cast<char*>(out[0]) + lo * inner * item, static_cast<const char*>(in[0]) + lo * inner * item, static_cast<size_t>((hi - lo) * inner * item));
-      fn(out[0], in[2], static_cast<const int64_t*>(s), count, inner, lo, hi);
-    });
-  });
+  return lambda_kernel("scatter_nd: slices of " + std::to_string(k) + " axes", scratch,
+                       [=, rows = std::move(rows)](void* const* in, void* const* out, void* s) {
+                         rows(in[1], s);
+                         parallel_for(ranges, 1, [&](int64_t begin, int64_t end) {
+                           const int64_t lo = std::min(n, begin * range), hi = std::min(n, end * range);
+                           if (in[0] != out[0])
+                             std::memcpy(static_cast<char*>(out[0]) + lo * inner * item,
+                                         static_cast<const char*>(in[0]) + lo * inner * item,
+                                         static_cast<size_t>((hi - lo) * inner * item));
+                           fn(out[0], in[2], static_cast<const int64_t*>(s), count, inner, lo, hi);
+                         });
+                       });
 }
 
 KernelPtr make_take_along_axis(DType dtype, DType index, const Shape& operand, const Shape& indices, int axis, OutOfRange mode) {
@@ -471,13 +492,15 @@ KernelPtr make_scatter_add_along_axis(DType dtype, DType index, const Shape& ope
     const Along& s = c.s;
     const int64_t cells = s.outer * s.n * s.inner, blocks = s.outer * ((s.inner + 63) / 64);
     const int64_t grain = std::max<int64_t>(1, (16 << 10) / std::max<int64_t>(1, (s.n + s.m) * std::min<int64_t>(64, s.inner)));
-    return lambda_kernel("scatter_add_along_axis", kWide ? static_cast<size_t>(cells) * sizeof(A) : 0, [=](void* const* in, void* const* out, void* scratch) {
-      std::atomic<int64_t> bad = kNone;
-      A* sums = static_cast<A*>(kWide ? scratch : out[0]);
-      parallel_for(blocks, grain, [&](int64_t begin, int64_t end) { add_along<T, A>(c, in[0], in[1], sums, bad, begin, end); });
-      if (bad != kNone) out_of_range("scatter_add_along_axis", index_text(index, in[0], bad), indices, bad, c.s.n, a);
-      if constexpr (kWide) round_to(dtype, sums, out[0], cells);
-    });
+    return lambda_kernel("scatter_add_along_axis", kWide ? static_cast<size_t>(cells) * sizeof(A) : 0,
+                         [=](void* const* in, void* const* out, void* scratch) {
+                           std::atomic<int64_t> bad = kNone;
+                           A* sums = static_cast<A*>(kWide ? scratch : out[0]);
+                           parallel_for(blocks, grain,
+                                        [&](int64_t begin, int64_t end) { add_along<T, A>(c, in[0], in[1], sums, bad, begin, end); });
+                           if (bad != kNone) out_of_range("scatter_add_along_axis", index_text(index, in[0], bad), indices, bad, c.s.n, a);
+                           if constexpr (kWide) round_to(dtype, sums, out[0], cells);
+                         });
   };
   switch (dtype) {
     case DType::Bool: return with(bool{}, bool{});

@@ -16,14 +16,17 @@ enum class OutOfRange { Error, Clip, FillNaN };
 enum class ScatterOp { Update, Add, Mul, Max, Min };
 
 /// (operand, indices) → operand[:axis] + indices + operand[axis+1:].
-engine::KernelPtr make_gather(DType dtype, DType index, const Shape& operand, const Shape& indices, int axis, OutOfRange mode = OutOfRange::Error);
+engine::KernelPtr make_gather(DType dtype, DType index, const Shape& operand, const Shape& indices, int axis,
+                              OutOfRange mode = OutOfRange::Error);
 
 /// (indices, updates shaped operand[:axis] + indices + operand[axis+1:]) → zeros shaped operand plus the updates: the transpose
 /// of make_gather. float16 and bfloat16 accumulate in float32.
-engine::KernelPtr make_scatter_add(DType dtype, DType index, const Shape& operand, const Shape& indices, int axis, OutOfRange mode = OutOfRange::Error);
+engine::KernelPtr make_scatter_add(DType dtype, DType index, const Shape& operand, const Shape& indices, int axis,
+                                   OutOfRange mode = OutOfRange::Error);
 
 /// (operand, indices) → out shaped as indices, out[…, i, …] = operand[…, indices[…, i, …], …]; equal sizes on all axes but `axis`.
-engine::KernelPtr make_take_along_axis(DType dtype, DType index, const Shape& operand, const Shape& indices, int axis, OutOfRange mode = OutOfRange::Error);
+engine::KernelPtr make_take_along_axis(DType dtype, DType index, const Shape& operand, const Shape& indices, int axis,
+                                       OutOfRange mode = OutOfRange::Error);
 
 /// (indices, updates shaped as indices) → zeros shaped operand plus the updates: the transpose of make_take_along_axis.
 engine::KernelPtr make_scatter_add_along_axis(DType dtype, DType index, const Shape& operand, const Shape& indices, int axis,
@@ -34,6 +37,7 @@ engine::KernelPtr make_gather_nd(DType dtype, DType index, const Shape& operand,
 
 /// (operand, indices shaped (…, k), updates shaped (…) + operand[k:]) → operand with the updates applied one after the other.
 /// `out` may be the buffer of operand.
-engine::KernelPtr make_scatter_nd(ScatterOp op, DType dtype, DType index, const Shape& operand, const Shape& indices, OutOfRange mode = OutOfRange::Error);
+engine::KernelPtr make_scatter_nd(ScatterOp op, DType dtype, DType index, const Shape& operand, const Shape& indices,
+                                  OutOfRange mode = OutOfRange::Error);
 
 }  // namespace keras::cpu

@@ -42,17 +42,16 @@ void run(const engine::Kernel& k, std::vector<void*> in, void* out) {
   k.run(in.data(), dst, scratch.data());
 }
 template <class F> void each_dtype(F f) {
-  for (int d = 0; d < kNumDTypes; ++d) visit_dtype(static_cast<DType>(d), [&](auto tag) {
-    SCOPED_TRACE(dtype_name(static_cast<DType>(d)));
-    f(tag);
-  });
+  for (int d = 0; d < kNumDTypes; ++d)
+    visit_dtype(static_cast<DType>(d), [&](auto tag) {
+      SCOPED_TRACE(dtype_name(static_cast<DType>(d)));
+      f(tag);
+    });
 }
 std::string message(const engine::Kernel& k, std::vector<void*> in, void* out) {
   try {
     run(k, std::move(in), out);
-  } catch (const ValueError& e) {
-    return e.what();
-  }
+  } catch (const ValueError& e) { return e.what(); }
   return "no error";
 }
 
@@ -60,15 +59,16 @@ struct Case {
   Shape operand, indices;
   int axis;
 };
-const std::vector<Case> kCases = {{{5}, {7}, 0}, {{5}, {}, 0}, {{6, 3}, {2, 4}, 0}, {{3, 6}, {9}, 1}, {{2, 5, 4}, {3}, -2}, {{2, 5, 16}, {3, 2}, 1}, {{4, 3}, {0}, 0}, {{4, 0}, {3}, 0},
-                                  {{0, 4}, {3}, 1}, {{1000, 33}, {700}, 0}};
+const std::vector<Case> kCases = {{{5}, {7}, 0},           {{5}, {}, 0},     {{6, 3}, {2, 4}, 0}, {{3, 6}, {9}, 1}, {{2, 5, 4}, {3}, -2},
+                                  {{2, 5, 16}, {3, 2}, 1}, {{4, 3}, {0}, 0}, {{4, 0}, {3}, 0},    {{0, 4}, {3}, 1}, {{1000, 33}, {700}, 0}};
 
 TEST(Gather, AndItsTransposeForAllDtypes) {
   each_dtype([&](auto tag) {
     using T = decltype(tag);
     for (const Case& c : kCases) {
       const int a = normalize_axis(c.axis, c.operand.rank());
-      const int64_t outer = c.operand.slice(0, a).numel(), n = c.operand[a], inner = c.operand.slice(a + 1).numel(), count = c.indices.numel(), cells = outer * count * inner;
+      const int64_t outer = c.operand.slice(0, a).numel(), n = c.operand[a], inner = c.operand.slice(a + 1).numel(),
+                    count = c.indices.numel(), cells = outer * count * inner;
       Array<T> x = small_numbers<T>(c.operand.numel(), 1), y(cells), u = small_numbers<T>(cells, 2), s(c.operand.numel());
       Array<int32_t> index(count);
       std::mt19937 g(3);
@@ -77,7 +77,8 @@ TEST(Gather, AndItsTransposeForAllDtypes) {
       run(*make_scatter_add(dtype_of_v<T>, int32, c.operand, c.indices, c.axis), {index.data(), u.data()}, s.data());
       std::vector<double> sums(static_cast<size_t>(c.operand.numel()));
       for (int64_t o = 0; o < cells; ++o) {
-        const int64_t b = o % inner, i = o / inner % count, at = index[i] < 0 ? index[i] + n : index[i], from = (o / inner / count * n + at) * inner + b;
+        const int64_t b = o % inner, i = o / inner % count, at = index[i] < 0 ? index[i] + n : index[i],
+                      from = (o / inner / count * n + at) * inner + b;
         ASSERT_EQ(real(y[o]), real(x[from])) << c.operand.str();
         sums[static_cast<size_t>(from)] += real(u[o]);
       }
@@ -112,7 +113,8 @@ TEST(Gather, OutOfRange) {
   const std::string text = message(*make_gather(float32, int32, operand, indices, 0), {x.data(), index.data()}, y.data());
   EXPECT_NE(text.find("index 3 at position (0, 1) is outside axis 0 of size 3"), std::string::npos) << text;
   EXPECT_NE(text.find("from -3 to 2"), std::string::npos) << text;
-  EXPECT_NE(message(*make_scatter_add(float32, int32, operand, indices, 0), {index.data(), y.data()}, s.data()).find("index 3"), std::string::npos);
+  EXPECT_NE(message(*make_scatter_add(float32, int32, operand, indices, 0), {index.data(), y.data()}, s.data()).find("index 3"),
+            std::string::npos);
   run(*make_gather(float32, int32, operand, indices, 0, OutOfRange::Clip), {x.data(), index.data()}, y.data());
   EXPECT_EQ(y[2], 14);
   EXPECT_EQ(y[4], 10);
@@ -130,16 +132,26 @@ TEST(Gather, OutOfRange) {
   run(*make_gather(int16, int32, operand, indices, 0, OutOfRange::FillNaN), {xi.data(), index.data()}, yi.data());
   EXPECT_EQ(yi[2], -32768);
   Array<float> none(0);  // no index into nothing is right, any index is wrong
-  EXPECT_NE(message(*make_gather(float32, int32, {0, 2}, indices, 0), {none.data(), index.data()}, y.data()).find("empty"), std::string::npos);
-  EXPECT_NE(message(*make_gather(float32, int32, {0, 2}, indices, 0, OutOfRange::Clip), {none.data(), index.data()}, y.data()).find("empty"), std::string::npos);
+  EXPECT_NE(message(*make_gather(float32, int32, {0, 2}, indices, 0), {none.data(), index.data()}, y.data()).find("empty"),
+            std::string::npos);
+  EXPECT_NE(
+      message(*make_gather(float32, int32, {0, 2}, indices, 0, OutOfRange::Clip), {none.data(), index.data()}, y.data()).find("empty"),
+      std::string::npos);
   Array<uint64_t> huge{~uint64_t{0}};
-  EXPECT_NE(message(*make_gather(float32, uint64, operand, {1}, 0), {x.data(), huge.data()}, y.data()).find("18446744073709551615"), std::string::npos);
+  EXPECT_NE(message(*make_gather(float32, uint64, operand, {1}, 0), {x.data(), huge.data()}, y.data()).find("18446744073709551615"),
+            std::string::npos);
 }
 
 TEST(Gather, AlongAxisAndItsTransposeForAllDtypes) {
   each_dtype([&](auto tag) {
     using T = decltype(tag);
-    for (const Case& c : std::vector<Case>{{{5}, {7}, 0}, {{3, 4}, {3, 2}, 1}, {{3, 4}, {5, 4}, 0}, {{2, 3, 70}, {2, 4, 70}, -2}, {{3, 4}, {3, 0}, 1}, {{0, 4}, {0, 2}, 1}, {{60, 500}, {60, 300}, 1}}) {
+    for (const Case& c : std::vector<Case>{{{5}, {7}, 0},
+                                           {{3, 4}, {3, 2}, 1},
+                                           {{3, 4}, {5, 4}, 0},
+                                           {{2, 3, 70}, {2, 4, 70}, -2},
+                                           {{3, 4}, {3, 0}, 1},
+                                           {{0, 4}, {0, 2}, 1},
+                                           {{60, 500}, {60, 300}, 1}}) {
       const int a = normalize_axis(c.axis, c.operand.rank());
       const int64_t n = c.operand[a], m = c.indices[a], inner = c.operand.slice(a + 1).numel(), cells = c.indices.numel();
       Array<T> x = small_numbers<T>(c.operand.numel(), 1), y(cells), u = small_numbers<T>(cells, 2), s(c.operand.numel());
@@ -165,8 +177,11 @@ TEST(Gather, AlongAxisAndItsTransposeForAllDtypes) {
   EXPECT_THROW(make_take_along_axis(float32, int32, {2, 3}, {3}, 1), ValueError);
   Array<float> x(6), y(4);
   Array<int32_t> index{0, 1, 5, -9};
-  EXPECT_NE(message(*make_take_along_axis(float32, int32, {2, 3}, {2, 2}, 1), {x.data(), index.data()}, y.data()).find("index 5 at position (1, 0)"), std::string::npos);
-  EXPECT_NE(message(*make_scatter_add_along_axis(float32, int32, {2, 3}, {2, 2}, 1), {index.data(), y.data()}, x.data()).find("index 5"), std::string::npos);
+  EXPECT_NE(message(*make_take_along_axis(float32, int32, {2, 3}, {2, 2}, 1), {x.data(), index.data()}, y.data())
+                .find("index 5 at position (1, 0)"),
+            std::string::npos);
+  EXPECT_NE(message(*make_scatter_add_along_axis(float32, int32, {2, 3}, {2, 2}, 1), {index.data(), y.data()}, x.data()).find("index 5"),
+            std::string::npos);
   run(*make_take_along_axis(float32, int32, {2, 3}, {2, 2}, 1, OutOfRange::FillNaN), {x.data(), index.data()}, y.data());
   EXPECT_TRUE(!std::isnan(y[1]) && std::isnan(y[2]) && std::isnan(y[3]));
 }
@@ -177,7 +192,14 @@ TEST(Gather, NdAndScatterForAllDtypesAndOperations) {
   };
   each_dtype([&](auto tag) {
     using T = decltype(tag);
-    for (const NdCase& c : std::vector<NdCase>{{{5}, {7, 1}}, {{3, 4}, {6, 2}}, {{3, 4}, {2, 2, 1}}, {{3, 4, 5}, {9, 2}}, {{3, 4}, {2, 0}}, {{3, 4}, {2}}, {{3, 4}, {0, 2}}, {{300, 200}, {900, 1}}}) {
+    for (const NdCase& c : std::vector<NdCase>{{{5}, {7, 1}},
+                                               {{3, 4}, {6, 2}},
+                                               {{3, 4}, {2, 2, 1}},
+                                               {{3, 4, 5}, {9, 2}},
+                                               {{3, 4}, {2, 0}},
+                                               {{3, 4}, {2}},
+                                               {{3, 4}, {0, 2}},
+                                               {{300, 200}, {900, 1}}}) {
       const auto k = static_cast<int>(c.indices.back());
       const int64_t inner = c.operand.slice(k).numel(), count = c.indices.slice(0, -1).numel();
       Array<T> x = small_numbers<T>(c.operand.numel(), 1), y(count * inner), u = small_numbers<T>(count * inner, 2);
@@ -199,10 +221,18 @@ TEST(Gather, NdAndScatterForAllDtypesAndOperations) {
         for (int64_t i = 0; i < count; ++i)
           for (int64_t j = 0; j < inner; ++j) {
             T& w = want[row[static_cast<size_t>(i)] * inner + j];
-            const double v = real(u[i * inner + j]), now = real(w), r = op == ScatterOp::Update ? v : op == ScatterOp::Add ? now + v : op == ScatterOp::Mul ? now * v : op == ScatterOp::Max ? std::max(now, v) : std::min(now, v);
+            const double v = real(u[i * inner + j]), now = real(w),
+                         r = op == ScatterOp::Update ? v
+                             : op == ScatterOp::Add  ? now + v
+                             : op == ScatterOp::Mul  ? now * v
+                             : op == ScatterOp::Max  ? std::max(now, v)
+                                                     : std::min(now, v);
             if constexpr (is_floating(dtype_of_v<T>)) w = make<T>(r);
             else if constexpr (std::is_same_v<T, bool>) w = r != 0;
-            else w = static_cast<T>(op == ScatterOp::Mul ? static_cast<uint64_t>(w) * static_cast<uint64_t>(u[i * inner + j]) : op == ScatterOp::Add ? static_cast<uint64_t>(w) + static_cast<uint64_t>(u[i * inner + j]) : static_cast<uint64_t>(static_cast<int64_t>(r)));
+            else
+              w = static_cast<T>(op == ScatterOp::Mul   ? static_cast<uint64_t>(w) * static_cast<uint64_t>(u[i * inner + j])
+                                 : op == ScatterOp::Add ? static_cast<uint64_t>(w) + static_cast<uint64_t>(u[i * inner + j])
+                                                        : static_cast<uint64_t>(static_cast<int64_t>(r)));
           }
         auto kernel = make_scatter_nd(op, dtype_of_v<T>, int32, c.operand, c.indices);
         run(*kernel, {x.data(), index.data(), u.data()}, s.data());
@@ -217,7 +247,9 @@ TEST(Gather, NdAndScatterForAllDtypesAndOperations) {
   EXPECT_THROW(make_gather_nd(float32, int32, {3, 4}, {2, 3}), ValueError);
   Array<float> x(12), y(2);
   Array<int32_t> index{0, 1, 2, 4};
-  EXPECT_NE(message(*make_gather_nd(float32, int32, {3, 4}, {2, 2}), {x.data(), index.data()}, y.data()).find("index 4 at position (1, 1) is outside axis 1 of size 4"), std::string::npos);
+  EXPECT_NE(message(*make_gather_nd(float32, int32, {3, 4}, {2, 2}), {x.data(), index.data()}, y.data())
+                .find("index 4 at position (1, 1) is outside axis 1 of size 4"),
+            std::string::npos);
 }
 
 TEST(Gather, ScatterHasOneResultForAnyNumberOfThreads) {

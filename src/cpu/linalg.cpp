@@ -27,10 +27,11 @@ namespace keras::cpu {
 namespace {
 struct Loops {
   double (*dot)(const double* x, const double* y, int64_t n);
-  void (*axpy)(double a, const double* x, double* y, int64_t n);               // y += a x
-  void (*rotate)(double* x, double* y, double c, double s, int64_t n);         // (x, y) = (c x - s y, s x + c y)
+  void (*axpy)(double a, const double* x, double* y, int64_t n);        // y += a x
+  void (*rotate)(double* x, double* y, double c, double s, int64_t n);  // (x, y) = (c x - s y, s x + c y)
   // C (m, n) += alpha A B; element (i, p) of A is a[i * row + p * column], B (k, n) and C have rows ldb and ldc apart.
-  void (*gemm)(int64_t m, int64_t n, int64_t k, double alpha, const double* a, int64_t row, int64_t column, const double* b, int64_t ldb, double* c, int64_t ldc);
+  void (*gemm)(int64_t m, int64_t n, int64_t k, double alpha, const double* a, int64_t row, int64_t column, const double* b, int64_t ldb,
+               double* c, int64_t ldc);
 };
 }  // namespace
 }  // namespace keras::cpu
@@ -84,8 +85,8 @@ void rotate(double* x, double* y, double c, double s, int64_t n) {
 }
 
 // kRows rows of C, two vectors wide, all of k in registers.
-template <int kRows>
-HWY_INLINE void gemm_tile(int64_t k, double alpha, const double* a, int64_t row, int64_t column, const double* b, int64_t ldb, double* c, int64_t ldc) {
+template <int kRows> HWY_INLINE void gemm_tile(int64_t k, double alpha, const double* a, int64_t row, int64_t column, const double* b,
+                                               int64_t ldb, double* c, int64_t ldc) {
   V sum[kRows][2] = {};
   for (int64_t p = 0; p < k; ++p) {
     V b0, b1;
@@ -106,7 +107,8 @@ HWY_INLINE void gemm_tile(int64_t k, double alpha, const double* a, int64_t row,
     }
 }
 
-void gemm(int64_t m, int64_t n, int64_t k, double alpha, const double* a, int64_t row, int64_t column, const double* b, int64_t ldb, double* c, int64_t ldc) {
+void gemm(int64_t m, int64_t n, int64_t k, double alpha, const double* a, int64_t row, int64_t column, const double* b, int64_t ldb,
+          double* c, int64_t ldc) {
   int64_t j = 0;
   for (; j + 2 * L <= n; j += 2 * L) {
     int64_t i = 0;
@@ -136,9 +138,9 @@ HWY_EXPORT(loops);
 
 using engine::KernelPtr;
 
-constexpr int64_t kPanel = 32;          // Householder vectors applied together
-constexpr int64_t kColumns = 64;        // columns that one thread updates at a time
-constexpr int64_t kSmall = 256 << 10;   // products below which one thread is faster
+constexpr int64_t kPanel = 32;         // Householder vectors applied together
+constexpr int64_t kColumns = 64;       // columns that one thread updates at a time
+constexpr int64_t kSmall = 256 << 10;  // products below which one thread is faster
 
 const Loops& fast() {
   static const Loops kLoops = HWY_DYNAMIC_DISPATCH(loops)();
@@ -146,7 +148,8 @@ const Loops& fast() {
 }
 
 // gemm of the table, shared out among threads by fixed blocks of columns, so that the result does not depend on their number.
-void gemm(int64_t m, int64_t n, int64_t k, double alpha, const double* a, int64_t row, int64_t column, const double* b, int64_t ldb, double* c, int64_t ldc) {
+void gemm(int64_t m, int64_t n, int64_t k, double alpha, const double* a, int64_t row, int64_t column, const double* b, int64_t ldb,
+          double* c, int64_t ldc) {
   const int64_t blocks = (n + kColumns - 1) / kColumns;
   parallel_for(blocks, m * n * k < kSmall ? blocks : 1, [&](int64_t begin, int64_t end) {
     for (int64_t j = begin * kColumns; j < std::min(n, end * kColumns); j += kColumns)
@@ -252,7 +255,9 @@ size_t qr_work(int64_t m, int64_t n, int64_t columns) {
 void qr(double* a, int64_t m, int64_t n, double* q, int64_t columns, double* work) {
   const int64_t k = std::min(m, n), panels = (k + kPanel - 1) / kPanel;
   double *vts = work, *ts = vts + k * m, *scratch = ts + k * kPanel + kPanel * kPanel;
-  auto block = [&](int64_t p) { return Block{vts + p * kPanel * m, ts + p * kPanel * kPanel, std::min(kPanel, k - p * kPanel), m - p * kPanel}; };
+  auto block = [&](int64_t p) {
+    return Block{vts + p * kPanel * m, ts + p * kPanel * kPanel, std::min(kPanel, k - p * kPanel), m - p * kPanel};
+  };
   for (int64_t p = 0; p < panels; ++p) {
     const Block h = block(p);
     const int64_t j0 = p * kPanel;
@@ -452,10 +457,16 @@ struct Batch {
 
 Batch make_batch(const char* where, DType dtype, const Shape& a, bool square) {
   if (dtype != DType::Float32 && dtype != DType::Float64)
-    throw TypeError(ErrorText{.what = "matrices are decomposed in float32 or float64", .where = where, .expected = "float32 or float64", .received = dtype_name(dtype)}.str());
+    throw TypeError(ErrorText{.what = "matrices are decomposed in float32 or float64",
+                              .where = where,
+                              .expected = "float32 or float64",
+                              .received = dtype_name(dtype)}
+                        .str());
   if (!a.is_static() || a.rank() < 2 || (square && a[-1] != a[-2]))
-    throw ValueError(ErrorText{.what = square ? "the last two axes are not a square matrix" : "the last two axes are not a matrix", .where = where,
-                               .expected = square ? "(…, n, n)" : "(…, m, n)", .received = a.str()}
+    throw ValueError(ErrorText{.what = square ? "the last two axes are not a square matrix" : "the last two axes are not a matrix",
+                               .where = where,
+                               .expected = square ? "(…, n, n)" : "(…, m, n)",
+                               .received = a.str()}
                          .str());
   return {a.slice(0, -2).numel(), a[-2], a[-1], dtype};
 }
@@ -509,17 +520,20 @@ KernelPtr make_cholesky(DType dtype, const Shape& a, bool upper) {
 KernelPtr make_triangular_solve(DType dtype, const Shape& a, const Shape& b, bool lower, bool transposed, bool unit_diagonal) {
   const Batch batch = make_batch("triangular_solve", dtype, a, true);
   if (!b.is_static() || b.rank() != a.rank() || b.slice(0, -1) != a.slice(0, -1))
-    throw ValueError(ErrorText{.what = "the right-hand side doesn't fit the matrix " + a.str(), .where = "triangular_solve",
-                               .expected = (a.slice(0, -1) + Shape{None}).str(), .received = b.str()}
+    throw ValueError(ErrorText{.what = "the right-hand side doesn't fit the matrix " + a.str(),
+                               .where = "triangular_solve",
+                               .expected = (a.slice(0, -1) + Shape{None}).str(),
+                               .received = b.str()}
                          .str());
   const int64_t n = batch.n, m = b[-1];
-  return batch_kernel("triangular_solve", batch, static_cast<size_t>(n * n + n * m), [=](int64_t i, void* const* in, void* const* out, double* x) {
-    double* y = x + n * n;
-    read(dtype, in[0], i * n * n, x, n * n);
-    read(dtype, in[1], i * n * m, y, n * m);
-    triangular_solve(x, y, n, m, lower, transposed, unit_diagonal);
-    write(dtype, y, out[0], i * n * m, n * m);
-  });
+  return batch_kernel("triangular_solve", batch, static_cast<size_t>(n * n + n * m),
+                      [=](int64_t i, void* const* in, void* const* out, double* x) {
+                        double* y = x + n * n;
+                        read(dtype, in[0], i * n * n, x, n * n);
+                        read(dtype, in[1], i * n * m, y, n * m);
+                        triangular_solve(x, y, n, m, lower, transposed, unit_diagonal);
+                        write(dtype, y, out[0], i * n * m, n * m);
+                      });
 }
 
 KernelPtr make_lu(DType dtype, const Shape& a) {
@@ -534,26 +548,28 @@ KernelPtr make_lu(DType dtype, const Shape& a) {
 KernelPtr make_qr(DType dtype, const Shape& a, bool complete) {
   const Batch b = make_batch("qr", dtype, a, false);
   const int64_t m = b.m, n = b.n, k = complete ? m : b.k();
-  return batch_kernel("qr: Householder in blocks of 32", b, static_cast<size_t>(m * n + m * k) + qr_work(m, n, k), [=](int64_t i, void* const* in, void* const* out, double* x) {
-    double* q = x + m * n;
-    read(dtype, in[0], i * m * n, x, m * n);
-    qr(x, m, n, q, k, q + m * k);
-    write(dtype, q, out[0], i * m * k, m * k);
-    write(dtype, x, out[1], i * k * n, k * n);  // the first k rows of R
-  });
+  return batch_kernel("qr: Householder in blocks of 32", b, static_cast<size_t>(m * n + m * k) + qr_work(m, n, k),
+                      [=](int64_t i, void* const* in, void* const* out, double* x) {
+                        double* q = x + m * n;
+                        read(dtype, in[0], i * m * n, x, m * n);
+                        qr(x, m, n, q, k, q + m * k);
+                        write(dtype, q, out[0], i * m * k, m * k);
+                        write(dtype, x, out[1], i * k * n, k * n);  // the first k rows of R
+                      });
 }
 
 KernelPtr make_eigh(DType dtype, const Shape& a) {
   const Batch b = make_batch("eigh", dtype, a, true);
   const int64_t n = b.n;
-  return batch_kernel("eigh: tridiagonal QL", b, static_cast<size_t>(n * n + n) + eigh_work(n), [=](int64_t i, void* const* in, void* const* out, double* x) {
-    double* w = x + n * n;
-    read(dtype, in[0], i * n * n, x, n * n);
-    symmetrise(x, n);
-    if (!eigh(x, n, w, w + n)) std::fill_n(x, n * n + n, std::numeric_limits<double>::quiet_NaN());
-    write(dtype, w, out[0], i * n, n);
-    write(dtype, x, out[1], i * n * n, n * n);
-  });
+  return batch_kernel("eigh: tridiagonal QL", b, static_cast<size_t>(n * n + n) + eigh_work(n),
+                      [=](int64_t i, void* const* in, void* const* out, double* x) {
+                        double* w = x + n * n;
+                        read(dtype, in[0], i * n * n, x, n * n);
+                        symmetrise(x, n);
+                        if (!eigh(x, n, w, w + n)) std::fill_n(x, n * n + n, std::numeric_limits<double>::quiet_NaN());
+                        write(dtype, w, out[0], i * n, n);
+                        write(dtype, x, out[1], i * n * n, n * n);
+                      });
 }
 
 KernelPtr make_svd(DType dtype, const Shape& a, bool full_matrices, bool vectors) {

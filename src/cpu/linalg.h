@@ -32,7 +32,8 @@ size_t svd_work(int64_t m, int64_t n, bool full);
 /// a (…, n, n), symmetrised → its lower factor, or the transpose of it when `upper`. NaN in the triangle when a is not positive definite.
 engine::KernelPtr make_cholesky(DType dtype, const Shape& a, bool upper = false);
 /// (a (…, n, n), b (…, n, m)) → x.
-engine::KernelPtr make_triangular_solve(DType dtype, const Shape& a, const Shape& b, bool lower, bool transposed = false, bool unit_diagonal = false);
+engine::KernelPtr make_triangular_solve(DType dtype, const Shape& a, const Shape& b, bool lower, bool transposed = false,
+                                        bool unit_diagonal = false);
 /// a (…, m, n) → (lu, int32 pivots (…, min), int32 permutation (…, m)).
 engine::KernelPtr make_lu(DType dtype, const Shape& a);
 /// a (…, m, n) → (q, r): (…, m, k) and (…, k, n), k = min(m, n), or m when `complete`.

@@ -102,7 +102,8 @@ void slow_qr(Matrix& a, Matrix& q) {
 
 TYPED_TEST(Linalg, Qr) {
   using T = TypeParam;
-  for (const Shape& s : std::vector<Shape>{{1, 1}, {3, 3}, {5, 3}, {3, 5}, {2, 4, 4}, {3, 2, 40, 7}, {33, 33}, {70, 40}, {40, 70}, {66, 66}, {4, 0}, {0, 4}, {0, 3, 2}})
+  for (const Shape& s : std::vector<Shape>{
+           {1, 1}, {3, 3}, {5, 3}, {3, 5}, {2, 4, 4}, {3, 2, 40, 7}, {33, 33}, {70, 40}, {40, 70}, {66, 66}, {4, 0}, {0, 4}, {0, 3, 2}})
     for (bool complete : {false, true}) {
       const int64_t m = s[-2], n = s[-1], k = complete ? m : std::min(m, n), count = s.slice(0, -2).numel();
       Buffer<T> a = random_buffer<T>(s, 1), q(s.slice(0, -1) + Shape{k}), r(s.slice(0, -2) + Shape{k, n});
@@ -149,7 +150,8 @@ template <class T> Buffer<T> positive(const Shape& s) {
   const int64_t n = s[-1];
   for (int64_t b = 0; b < s.slice(0, -2).numel(); ++b) {
     const Matrix x = a.at(b), p = x * transposed(x);
-    for (int64_t i = 0; i < n * n; ++i) a.v[static_cast<size_t>(b * n * n + i)] = static_cast<T>(p.v[static_cast<size_t>(i)] + (i % (n + 1) == 0));
+    for (int64_t i = 0; i < n * n; ++i)
+      a.v[static_cast<size_t>(b * n * n + i)] = static_cast<T>(p.v[static_cast<size_t>(i)] + (i % (n + 1) == 0));
   }
   return a;
 }
@@ -177,13 +179,15 @@ TYPED_TEST(Linalg, Cholesky) {
 
 TYPED_TEST(Linalg, TriangularSolve) {
   using T = TypeParam;
-  for (const auto& [s, m] : std::vector<std::pair<Shape, int64_t>>{{{1, 1}, 1}, {{5, 5}, 3}, {{2, 3, 4, 4}, 2}, {{40, 40}, 17}, {{3, 3}, 0}})
+  for (const auto& [s, m] :
+       std::vector<std::pair<Shape, int64_t>>{{{1, 1}, 1}, {{5, 5}, 3}, {{2, 3, 4, 4}, 2}, {{40, 40}, 17}, {{3, 3}, 0}})
     for (int mode = 0; mode < 8; ++mode) {
       const bool lower = mode & 1, transpose = mode & 2, unit = mode & 4;
       const int64_t n = s[-1];
       const Shape bs = s.slice(0, -1) + Shape{m};
       Buffer<T> a = random_buffer<T>(s, 4), b = random_buffer<T>(bs, 5), x(bs);
-      for (size_t i = 0; i + 1 < a.v.size(); ++i) a.v[i] = i % static_cast<size_t>(n * n) % static_cast<size_t>(n + 1) == 0 ? a.v[i] + 3 : a.v[i] / static_cast<T>(n);
+      for (size_t i = 0; i + 1 < a.v.size(); ++i)
+        a.v[i] = i % static_cast<size_t>(n * n) % static_cast<size_t>(n + 1) == 0 ? a.v[i] + 3 : a.v[i] / static_cast<T>(n);
       run(*make_triangular_solve(dtype_of_v<T>, s, bs, lower, transpose, unit), {a.v.data(), b.v.data()}, {x.v.data()});
       for (int64_t c = 0; c < s.slice(0, -2).numel(); ++c) {
         Matrix t = a.at(c);
@@ -263,8 +267,10 @@ TYPED_TEST(Linalg, Svd) {
     for (bool full : {true, false})
       for (int kind = 0; kind < 3; ++kind) {  // random, of rank 1, zero
         const int64_t m = s[-2], n = s[-1], k = std::min(m, n), uk = full ? m : k, vk = full ? n : k, count = s.slice(0, -2).numel();
-        Buffer<T> a = random_buffer<T>(s, 8), u(s.slice(0, -2) + Shape{m, uk}), vt(s.slice(0, -2) + Shape{vk, n}), d(s.slice(0, -2) + Shape{k}), alone(d.shape);
-        for (int64_t i = 0; i < s.numel() && kind > 0; ++i) a.v[static_cast<size_t>(i)] = kind == 1 ? static_cast<T>((1 + i / n % m) * (1 + i % n)) / static_cast<T>(m * n) : T(0);
+        Buffer<T> a = random_buffer<T>(s, 8), u(s.slice(0, -2) + Shape{m, uk}), vt(s.slice(0, -2) + Shape{vk, n}),
+                  d(s.slice(0, -2) + Shape{k}), alone(d.shape);
+        for (int64_t i = 0; i < s.numel() && kind > 0; ++i)
+          a.v[static_cast<size_t>(i)] = kind == 1 ? static_cast<T>((1 + i / n % m) * (1 + i % n)) / static_cast<T>(m * n) : T(0);
         run(*make_svd(dtype_of_v<T>, s, full), {a.v.data()}, {u.v.data(), d.v.data(), vt.v.data()});
         run(*make_svd(dtype_of_v<T>, s, full, false), {a.v.data()}, {alone.v.data()});
         for (int64_t b = 0; b < count; ++b) {

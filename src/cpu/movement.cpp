@@ -33,9 +33,9 @@ enum class Mode { Run, Fill, Transpose, Strided };
 
 // The two innermost axes of a copy; strides in bytes.
 struct Tile {
-  int64_t n0 = 1, n1 = 1;            // sizes
-  int64_t is0 = 0, is1 = 0;          // strides of the source
-  int64_t os0 = 0, os1 = 0;          // strides of the destination
+  int64_t n0 = 1, n1 = 1;    // sizes
+  int64_t is0 = 0, is1 = 0;  // strides of the source
+  int64_t os0 = 0, os1 = 0;  // strides of the destination
 };
 
 // ---- register transposes of 16 / S rows of 16 bytes ----
@@ -111,14 +111,12 @@ template <size_t S> void copy_transposed(const char* in, char* out, const Tile& 
     for (int64_t i = 0; i < full0; i += L)
       for (int64_t j = 0; j < full1; j += L) transpose_block<S>(in + i * s + j * t.is1, out + i * t.os0 + j * s, t.is1, t.os0);
   }
-  if (full1 < t.n1 && full0 > 0)
-    copy_strided<S>(in + full1 * t.is1, out + full1 * s, Tile{full0, t.n1 - full1, s, t.is1, t.os0, s});
+  if (full1 < t.n1 && full0 > 0) copy_strided<S>(in + full1 * t.is1, out + full1 * s, Tile{full0, t.n1 - full1, s, t.is1, t.os0, s});
   if (full0 < t.n0) {
     const int64_t rest = t.n0 - full0;
     if (rest > t.n1)  // the longer axis inside
       copy_strided<S>(in + full0 * s, out + full0 * t.os0, Tile{t.n1, rest, t.is1, s, s, t.os0});
-    else
-      copy_strided<S>(in + full0 * s, out + full0 * t.os0, Tile{rest, t.n1, s, t.is1, t.os0, s});
+    else copy_strided<S>(in + full0 * s, out + full0 * t.os0, Tile{rest, t.n1, s, t.is1, t.os0, s});
   }
 }
 
@@ -228,8 +226,8 @@ class CopyPlan {
 
   std::string str() const {
     static constexpr const char* kNames[] = {"runs", "fill", "blocked transpose", "strided"};
-    return std::string(kNames[static_cast<int>(mode_)]) + " of " + std::to_string(item_) + "-byte items, " + std::to_string(tile_.n0) + " x " +
-           std::to_string(tile_.n1) + " in " + std::to_string(outer_) + " outer axes";
+    return std::string(kNames[static_cast<int>(mode_)]) + " of " + std::to_string(item_) + "-byte items, " + std::to_string(tile_.n0) +
+           " x " + std::to_string(tile_.n1) + " in " + std::to_string(outer_) + " outer axes";
   }
 
  private:
@@ -288,7 +286,8 @@ int64_t size_of(DType dtype) { return static_cast<int64_t>(dtype_size(dtype)); }
 std::string list(const Dims& v) { return Shape(v).str(); }
 
 [[noreturn]] void fail(const char* where, std::string what, std::string expected = "", std::string received = "") {
-  throw ValueError(ErrorText{.what = std::move(what), .where = where, .expected = std::move(expected), .received = std::move(received)}.str());
+  throw ValueError(
+      ErrorText{.what = std::move(what), .where = where, .expected = std::move(expected), .received = std::move(received)}.str());
 }
 
 void check_static(const char* where, const Shape& s) {
@@ -301,7 +300,9 @@ void check_count(const char* where, const char* name, size_t n, const Shape& s) 
 
 void check_index(const char* where, DType index) {
   if (index != DType::Int32 && index != DType::Int64)
-    throw TypeError(ErrorText{.what = "start indices have the wrong dtype", .where = where, .expected = "int32 or int64", .received = dtype_name(index)}.str());
+    throw TypeError(
+        ErrorText{.what = "start indices have the wrong dtype", .where = where, .expected = "int32 or int64", .received = dtype_name(index)}
+            .str());
 }
 
 // Where a window with starts known only at run time begins, in bytes.
@@ -363,7 +364,8 @@ KernelPtr make_broadcast(DType dtype, const Shape& in, const Shape& out) {
     ok = n == out.dims()[i] || n == 1;
     is[i] = n == 1 ? 0 : strides[i - lead];
   }
-  if (!ok) fail("broadcast", "the shape " + in.str() + " can't be broadcast to " + out.str(), "equal sizes or 1, axes counted from the end");
+  if (!ok)
+    fail("broadcast", "the shape " + in.str() + " can't be broadcast to " + out.str(), "equal sizes or 1, axes counted from the end");
   CopyPlan plan(item, out.dims(), is, dense_strides(out, item));
   return lambda_kernel("broadcast: " + plan.str(), 0, [plan](void* const* src, void* const* dst, void*) { plan.run(src[0], dst[0]); });
 }
@@ -385,8 +387,9 @@ KernelPtr make_slice(DType dtype, const Shape& in, const Dims& starts, const Dim
     is[i] *= strides[i];
   }
   CopyPlan plan(item, sizes, is, dense_strides(Shape(sizes), item));
-  return lambda_kernel("slice: " + plan.str(), 0,
-                       [plan, offset](void* const* src, void* const* dst, void*) { plan.run(static_cast<const char*>(src[0]) + offset, dst[0]); });
+  return lambda_kernel("slice: " + plan.str(), 0, [plan, offset](void* const* src, void* const* dst, void*) {
+    plan.run(static_cast<const char*>(src[0]) + offset, dst[0]);
+  });
 }
 
 Shape pad_shape(const Shape& in, const Dims& lo, const Dims& hi, const Dims& interior) {
@@ -414,7 +417,7 @@ KernelPtr make_pad(DType dtype, const Shape& in, const Dims& lo, const Dims& hi,
   bool spread = false, nothing = false;
   for (size_t i = 0; i < in.size(); ++i) {
     const int64_t step = interior[i] + 1, n = in.dims()[i], size = out.dims()[i];
-    const int64_t from = lo[i] < 0 ? (-lo[i] + step - 1) / step : 0;                      // first element that lands inside
+    const int64_t from = lo[i] < 0 ? (-lo[i] + step - 1) / step : 0;                           // first element that lands inside
     const int64_t to = size - 1 - lo[i] < 0 ? 0 : std::min(n, (size - 1 - lo[i]) / step + 1);  // one past the last
     sizes[i] = std::max<int64_t>(0, to - from);
     nothing |= sizes[i] == 0;
@@ -501,8 +504,9 @@ KernelPtr make_reverse(DType dtype, const Shape& shape, const std::vector<int>& 
   }
   if (shape.numel() == 0) offset = 0;
   CopyPlan plan(item, shape.dims(), is, os);
-  return lambda_kernel("reverse: " + plan.str(), 0,
-                       [plan, offset](void* const* src, void* const* dst, void*) { plan.run(static_cast<const char*>(src[0]) + offset, dst[0]); });
+  return lambda_kernel("reverse: " + plan.str(), 0, [plan, offset](void* const* src, void* const* dst, void*) {
+    plan.run(static_cast<const char*>(src[0]) + offset, dst[0]);
+  });
 }
 
 KernelPtr make_iota(DType dtype, const Shape& shape, int axis) {
@@ -514,15 +518,16 @@ KernelPtr make_iota(DType dtype, const Shape& shape, int axis) {
     return lambda_kernel("iota", 0, [outer, n, inner](void* const*, void* const* dst, void*) {
       T* p = static_cast<T*>(dst[0]);
       const int64_t rows = outer * n;
-      parallel_for(rows, std::max<int64_t>(1, kTaskBytes / std::max<int64_t>(1, inner * static_cast<int64_t>(sizeof(T)))), [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin, i = begin % n; r < end; ++r) {
-          T v;
-          if constexpr (std::is_same_v<T, half_t> || std::is_same_v<T, bfloat16_t>) v = T(static_cast<float>(i));
-          else v = static_cast<T>(i);
-          std::fill(p + r * inner, p + (r + 1) * inner, v);
-          if (++i == n) i = 0;
-        }
-      });
+      parallel_for(rows, std::max<int64_t>(1, kTaskBytes / std::max<int64_t>(1, inner * static_cast<int64_t>(sizeof(T)))),
+                   [&](int64_t begin, int64_t end) {
+                     for (int64_t r = begin, i = begin % n; r < end; ++r) {
+                       T v;
+                       if constexpr (std::is_same_v<T, half_t> || std::is_same_v<T, bfloat16_t>) v = T(static_cast<float>(i));
+                       else v = static_cast<T>(i);
+                       std::fill(p + r * inner, p + (r + 1) * inner, v);
+                       if (++i == n) i = 0;
+                     }
+                   });
     });
   });
 }

@@ -32,18 +32,18 @@ struct PassShape {
   int64_t units() const { return outer * chunks * strips; }
 };
 
-constexpr int64_t kStrip = 1024;   // columns that one unit keeps in the nearest cache
-constexpr int64_t kFold = 64;      // rows with fewer columns are folded into wider ones
-constexpr int64_t kBlockRows = 64; // rows added in the narrow type before they go to the wide one
-constexpr int64_t kBlock = 2048;   // elements of a row, likewise
+constexpr int64_t kStrip = 1024;    // columns that one unit keeps in the nearest cache
+constexpr int64_t kFold = 64;       // rows with fewer columns are folded into wider ones
+constexpr int64_t kBlockRows = 64;  // rows added in the narrow type before they go to the wide one
+constexpr int64_t kBlock = 2048;    // elements of a row, likewise
 
 // The loops that are compiled for each instruction set.
 template <class P> struct Core {
-  P (*block)(const P* x, int64_t n);                                                     // reduces n >= 1 elements
+  P (*block)(const P* x, int64_t n);                                                      // reduces n >= 1 elements
   void (*add_rows)(P* total, const P* x, int64_t rows, int64_t columns, int64_t stride);  // total[j] = total[j] op x[0][j] op x[1][j] …
 };
 struct Cores {
-  Core<float> f32[3];   // Sum, Max, Min
+  Core<float> f32[3];  // Sum, Max, Min
   Core<double> f64[3];
   void (*halves)(const half_t* x, float* y, int64_t n);
   void (*bfloats)(const bfloat16_t* x, float* y, int64_t n);
@@ -80,6 +80,8 @@ struct MaxOp {
 struct MinOp {
   template <class T> static HWY_INLINE void into(T& a, const T& b) { a = (b < a) | (b != b) ? b : a; }
 };
+
+// n >= 1 contiguous elements.
 template <class Op, class P> P reduce_block(const P* x, int64_t n) {
   constexpr int64_t L = kBytes / static_cast<int64_t>(sizeof(P));
   P total;
@@ -136,6 +138,7 @@ template <class Op, class P> P reduce_block(const P* x, int64_t n) {
   return total;
 }
 
+// Eight rows at a time as a tree: one load and store of the totals for eight rows, and less rounding than a chain.
 template <class Op, class P> void add_rows(P* total, const P* x, int64_t rows, int64_t columns, int64_t stride) {
   constexpr int64_t L = kBytes / static_cast<int64_t>(sizeof(P));
   int64_t r = 0;
@@ -201,7 +204,10 @@ void bfloats(const bfloat16_t* x, float* y, int64_t n) {
 
 template <class Op, class P> Core<P> core() { return {reduce_block<Op, P>, add_rows<Op, P>}; }
 Cores cores() {
-  return {{core<SumOp, float>(), core<MaxOp, float>(), core<MinOp, float>()}, {core<SumOp, double>(), core<MaxOp, double>(), core<MinOp, double>()}, halves, bfloats};
+  return {{core<SumOp, float>(), core<MaxOp, float>(), core<MinOp, float>()},
+          {core<SumOp, double>(), core<MaxOp, double>(), core<MinOp, double>()},
+          halves,
+          bfloats};
 }
 
 }  // namespace
@@ -234,7 +240,8 @@ constexpr bool widens(ReduceOp op, DType d) {
 // Integers and products: whole numbers may be added in any order, so the compiler finds the vectors in plain loops.
 template <ReduceOp kOp, class A> inline void combine(A& a, A v) {
   if constexpr (kOp == ReduceOp::Sum) a = static_cast<A>(a + v);
-  else if constexpr (kOp == ReduceOp::Prod) a = static_cast<A>(std::conditional_t<(std::is_integral_v<A> && sizeof(A) < 4), uint32_t, A>(a) * v);
+  else if constexpr (kOp == ReduceOp::Prod)
+    a = static_cast<A>(std::conditional_t<(std::is_integral_v<A> && sizeof(A) < 4), uint32_t, A>(a) * v);
   else if constexpr (kOp == ReduceOp::Max) a = (v > a) | (v != v) ? v : a;
   else if constexpr (kOp == ReduceOp::Min) a = (v < a) | (v != v) ? v : a;
   else if constexpr (kOp == ReduceOp::And) a = static_cast<A>(a & v);
@@ -245,7 +252,8 @@ template <class T, class A> T to_storage(A a) {
   else return static_cast<T>(a);
 }
 
-template <ReduceOp kOp, class T, class Acc, class Out> void plain_pass(const Cores&, const void* from, void* to, const PassShape& s, int64_t begin, int64_t end) {
+template <ReduceOp kOp, class T, class Acc, class Out>
+void plain_pass(const Cores&, const void* from, void* to, const PassShape& s, int64_t begin, int64_t end) {
   alignas(64) Acc total[kStrip];
   for (int64_t u = begin; u < end; ++u) {
     const int64_t strip = u % s.strips, c = u / s.strips % s.chunks, a = u / s.strips / s.chunks;
@@ -315,14 +323,16 @@ template <class T> const Core<ComputeT<T>>& core_of(const Cores& cores, ReduceOp
 }
 
 // Returns x itself where it needs no conversion.
-template <class T> const ComputeT<T>* widened(const Cores& cores, const T* x, [[maybe_unused]] ComputeT<T>* buffer, [[maybe_unused]] int64_t n) {
+template <class T>
+const ComputeT<T>* widened(const Cores& cores, const T* x, [[maybe_unused]] ComputeT<T>* buffer, [[maybe_unused]] int64_t n) {
   if constexpr (std::is_same_v<T, half_t>) cores.halves(x, buffer, n);
   else if constexpr (std::is_same_v<T, bfloat16_t>) cores.bfloats(x, buffer, n);
   else return x;
   return buffer;
 }
 
-template <ReduceOp kOp, class T, class Acc, class Out> void reduce_rows(const Cores& cores, const T* in, Out* out, const PassShape& s, int64_t begin, int64_t end) {
+template <ReduceOp kOp, class T, class Acc, class Out>
+void reduce_rows(const Cores& cores, const T* in, Out* out, const PassShape& s, int64_t begin, int64_t end) {
   const auto block = core_of<T>(cores, kOp).block;
   ComputeT<T> buffer[std::is_same_v<T, ComputeT<T>> ? 1 : kBlock];
   for (int64_t u = begin; u < end; ++u) {
@@ -340,7 +350,8 @@ template <ReduceOp kOp, class T, class Acc, class Out> void reduce_rows(const Co
 }
 
 // total[0 … w) = the reduction of `rows` >= 1 rows of w <= kStrip columns, `stride` elements apart.
-template <ReduceOp kOp, class T, class Acc> void reduce_columns(const Cores& cores, const T* x, int64_t rows, int64_t w, int64_t stride, Acc* total) {
+template <ReduceOp kOp, class T, class Acc>
+void reduce_columns(const Cores& cores, const T* x, int64_t rows, int64_t w, int64_t stride, Acc* total) {
   using P = ComputeT<T>;
   constexpr bool kConverts = !std::is_same_v<T, P>;
   const auto add = core_of<T>(cores, kOp).add_rows;
@@ -366,7 +377,8 @@ template <ReduceOp kOp, class T, class Acc> void reduce_columns(const Cores& cor
   }
 }
 
-template <ReduceOp kOp, class T, class Acc, class Out> void reduce_strips(const Cores& cores, const T* in, Out* out, const PassShape& s, int64_t begin, int64_t end) {
+template <ReduceOp kOp, class T, class Acc, class Out>
+void reduce_strips(const Cores& cores, const T* in, Out* out, const PassShape& s, int64_t begin, int64_t end) {
   alignas(64) Acc total[kStrip];
   for (int64_t u = begin; u < end; ++u) {
     const int64_t strip = u % s.strips, c = u / s.strips % s.chunks, a = u / s.strips / s.chunks;
@@ -470,7 +482,9 @@ const char* op_name(ReduceOp op) {
 
 void check_static(const char* where, const Shape& s) {
   if (!s.is_static())
-    throw ValueError(ErrorText{.what = "kernels are made for known sizes", .where = where, .expected = "a shape without None", .received = s.str()}.str());
+    throw ValueError(
+        ErrorText{.what = "kernels are made for known sizes", .where = where, .expected = "a shape without None", .received = s.str()}
+            .str());
 }
 
 struct Pass {
@@ -485,12 +499,15 @@ KernelPtr make_reduce(ReduceOp op, DType dtype, const Shape& in, const std::vect
   const std::string name = std::string("reduce_") + op_name(op);
   check_static(name.c_str(), in);
   if (is_floating(dtype) && (op == ReduceOp::And || op == ReduceOp::Or))
-    throw TypeError(ErrorText{.what = "bits of floats can't be combined", .where = name, .expected = "bool or an integer dtype", .received = dtype_name(dtype)}.str());
+    throw TypeError(ErrorText{
+        .what = "bits of floats can't be combined", .where = name, .expected = "bool or an integer dtype", .received = dtype_name(dtype)}
+                        .str());
   std::vector<bool> reduced(in.size());
   for (int axis : axes) {
     const auto a = static_cast<size_t>(normalize_axis(axis, in.rank()));
     if (reduced[a])
-      throw ValueError(ErrorText{.what = "axis " + std::to_string(axis) + " appears twice", .where = name, .expected = "each axis once"}.str());
+      throw ValueError(
+          ErrorText{.what = "axis " + std::to_string(axis) + " appears twice", .where = name, .expected = "each axis once"}.str());
     reduced[a] = true;
   }
   // Neighbours of one kind merge.
@@ -513,9 +530,11 @@ KernelPtr make_reduce(ReduceOp op, DType dtype, const Shape& in, const std::vect
       const auto id = identity<decltype(tag)>(op);
       std::memcpy(v.data(), &id, sizeof(id));
     });
-    return lambda_kernel(name + ": of nothing, fills with the identity", 0, [v, out_count, size = dtype_size(dtype)](void* const*, void* const* out, void*) {
-      for (int64_t i = 0; i < out_count; ++i) std::memcpy(static_cast<char*>(out[0]) + static_cast<size_t>(i) * size, v.data(), size);
-    });
+    return lambda_kernel(name + ": of nothing, fills with the identity", 0,
+                         [v, out_count, size = dtype_size(dtype)](void* const*, void* const* out, void*) {
+                           for (int64_t i = 0; i < out_count; ++i)
+                             std::memcpy(static_cast<char*>(out[0]) + static_cast<size_t>(i) * size, v.data(), size);
+                         });
   }
   std::vector<Pass> passes;
   std::vector<PassShape> shapes;
@@ -541,8 +560,9 @@ KernelPtr make_reduce(ReduceOp op, DType dtype, const Shape& in, const std::vect
   }
   const size_t item = dtype_size(dtype);
   if (shapes.empty())
-    return lambda_kernel(name + ": a copy", 0,
-                         [bytes = static_cast<size_t>(out_count) * item](void* const* src, void* const* dst, void*) { std::memcpy(dst[0], src[0], bytes); });
+    return lambda_kernel(name + ": a copy", 0, [bytes = static_cast<size_t>(out_count) * item](void* const* src, void* const* dst, void*) {
+      std::memcpy(dst[0], src[0], bytes);
+    });
   const bool wide = widens(op, dtype);
   const size_t between = wide ? sizeof(double) : item;
   size_t half[2] = {0, 0};  // what the two halves of scratch must hold in turn
@@ -553,18 +573,21 @@ KernelPtr make_reduce(ReduceOp op, DType dtype, const Shape& in, const std::vect
     const int64_t unit = std::max<int64_t>(1, s.chunk * std::min(s.inner, kStrip));
     passes.push_back({find_pass(op, dtype, wide && i > 0, wide && !last), s, std::max<int64_t>(1, kUnitWork / unit)});
     if (!last) half[i % 2] = std::max(half[i % 2], static_cast<size_t>(s.outer * s.chunks * s.inner) * between);
-    text += " (" + std::to_string(s.outer) + ", " + std::to_string(s.reduced) + (s.chunks > 1 ? " in " + std::to_string(s.chunks) : "") + ", " + std::to_string(s.inner) + ")";
+    text += " (" + std::to_string(s.outer) + ", " + std::to_string(s.reduced) + (s.chunks > 1 ? " in " + std::to_string(s.chunks) : "") +
+            ", " + std::to_string(s.inner) + ")";
   }
   half[0] = (half[0] + 63) / 64 * 64;
-  return lambda_kernel(text, half[0] + half[1], [passes, first = half[0], cores = HWY_DYNAMIC_DISPATCH(cores)()](void* const* src, void* const* dst, void* scratch) {
-    const void* from = src[0];
-    for (size_t i = 0; i < passes.size(); ++i) {
-      const Pass& p = passes[i];
-      void* to = i + 1 == passes.size() ? dst[0] : static_cast<char*>(scratch) + (i % 2 ? first : 0);
-      parallel_for(p.shape.units(), p.grain, [&](int64_t begin, int64_t end) { p.fn(cores, from, to, p.shape, begin, end); });
-      from = to;
-    }
-  });
+  return lambda_kernel(text, half[0] + half[1],
+                       [passes, first = half[0], cores = HWY_DYNAMIC_DISPATCH(cores)()](void* const* src, void* const* dst, void* scratch) {
+                         const void* from = src[0];
+                         for (size_t i = 0; i < passes.size(); ++i) {
+                           const Pass& p = passes[i];
+                           void* to = i + 1 == passes.size() ? dst[0] : static_cast<char*>(scratch) + (i % 2 ? first : 0);
+                           parallel_for(p.shape.units(), p.grain,
+                                        [&](int64_t begin, int64_t end) { p.fn(cores, from, to, p.shape, begin, end); });
+                           from = to;
+                         }
+                       });
 }
 
 // ---- arg-reductions and running reductions ----
@@ -573,7 +596,8 @@ namespace {
 
 constexpr int64_t kPiece = 256;
 
-template <class T> using WideT = std::conditional_t<is_floating(dtype_of_v<T>), double, std::conditional_t<std::is_same_v<T, uint64_t>, uint64_t, int64_t>>;
+template <class T> using WideT =
+    std::conditional_t<is_floating(dtype_of_v<T>), double, std::conditional_t<std::is_same_v<T, uint64_t>, uint64_t, int64_t>>;
 
 template <class A> struct Convert {
   void (*in)(const void* base, int64_t offset, A* y, int64_t n);
@@ -606,11 +630,13 @@ Axis make_axis(const Shape& shape, int axis) {
 // NaN beats everything but an earlier NaN.
 template <bool kMax, class A> inline bool better(A v, A best) { return (kMax ? v > best : v < best) | ((v != v) & (best == best)); }
 
-template <bool kMax, class A> void arg_reduce(const Convert<A>& convert, const void* in, void* out, bool wide, const Axis& axis, int64_t begin, int64_t end) {
+template <bool kMax, class A>
+void arg_reduce(const Convert<A>& convert, const void* in, void* out, bool wide, const Axis& axis, int64_t begin, int64_t end) {
   A best[kPiece], v[kPiece];
   int64_t at[kPiece];
   for (int64_t u = begin; u < end; ++u) {
-    const int64_t a = u / axis.strips(), j0 = u % axis.strips() * kPiece, w = std::min(kPiece, axis.inner - j0), base = a * axis.n * axis.inner + j0;
+    const int64_t a = u / axis.strips(), j0 = u % axis.strips() * kPiece, w = std::min(kPiece, axis.inner - j0),
+                  base = a * axis.n * axis.inner + j0;
     at[0] = 0;
     convert.in(in, base, best, w);
     if (axis.inner == 1) {
@@ -652,7 +678,8 @@ template <ReduceOp kOp, class A>
 void cumulate(const Convert<A>& convert, A start, const void* in, void* out, const Axis& axis, Direction d, int64_t begin, int64_t end) {
   A total[kPiece], v[kPiece];
   for (int64_t u = begin; u < end; ++u) {
-    const int64_t a = u / axis.strips(), j0 = u % axis.strips() * kPiece, w = std::min(kPiece, axis.inner - j0), base = a * axis.n * axis.inner + j0;
+    const int64_t a = u / axis.strips(), j0 = u % axis.strips() * kPiece, w = std::min(kPiece, axis.inner - j0),
+                  base = a * axis.n * axis.inner + j0;
     std::fill_n(total, w, start);
     const int64_t step = axis.inner == 1 ? kPiece : 1;
     for (int64_t i = 0; i < axis.n; i += step) {
@@ -694,15 +721,19 @@ KernelPtr make_arg_reduce(bool max, DType in, DType out, const Shape& shape, int
   const char* name = max ? "argmax" : "argmin";
   check_static(name, shape);
   const Axis a = make_axis(shape, axis);
-  if (a.n == 0) throw ValueError(ErrorText{.what = "an axis of size 0 has no greatest or smallest element", .where = name, .received = shape.str()}.str());
+  if (a.n == 0)
+    throw ValueError(
+        ErrorText{.what = "an axis of size 0 has no greatest or smallest element", .where = name, .received = shape.str()}.str());
   if (out != DType::Int32 && out != DType::Int64)
-    throw TypeError(ErrorText{.what = "indices have the wrong dtype", .where = name, .expected = "int32 or int64", .received = dtype_name(out)}.str());
+    throw TypeError(
+        ErrorText{.what = "indices have the wrong dtype", .where = name, .expected = "int32 or int64", .received = dtype_name(out)}.str());
   return visit_dtype(in, [&](auto tag) {
     using A = WideT<decltype(tag)>;
     const auto fn = max ? arg_reduce<true, A> : arg_reduce<false, A>;
-    return lambda_kernel(name, 0, [fn, a, to = convert<decltype(tag)>(), wide = out == DType::Int64](void* const* src, void* const* dst, void*) {
-      parallel_for(a.units(), a.grain(), [&](int64_t begin, int64_t end) { fn(to, src[0], dst[0], wide, a, begin, end); });
-    });
+    return lambda_kernel(
+        name, 0, [fn, a, to = convert<decltype(tag)>(), wide = out == DType::Int64](void* const* src, void* const* dst, void*) {
+          parallel_for(a.units(), a.grain(), [&](int64_t begin, int64_t end) { fn(to, src[0], dst[0], wide, a, begin, end); });
+        });
   });
 }
 
@@ -710,16 +741,20 @@ KernelPtr make_cumulative(ReduceOp op, DType dtype, const Shape& shape, int axis
   const std::string name = std::string("cumulative_") + op_name(op);
   check_static(name.c_str(), shape);
   if (op == ReduceOp::And || op == ReduceOp::Or)
-    throw ValueError(ErrorText{.what = "there is no running reduction of this kind", .where = name, .expected = "sum, prod, max or min"}.str());
+    throw ValueError(
+        ErrorText{.what = "there is no running reduction of this kind", .where = name, .expected = "sum, prod, max or min"}.str());
   const Axis a = make_axis(shape, axis);
   return visit_dtype(dtype, [&](auto tag) {
     using T = decltype(tag);
     using A = WideT<T>;
     if (std::is_same_v<T, bool>) op = op == ReduceOp::Sum ? ReduceOp::Max : op == ReduceOp::Prod ? ReduceOp::Min : op;  // Or and And
     const auto start = static_cast<A>(identity<T>(op));
-    return lambda_kernel(name, 0, [fn = cumulate_fn<A>(op), a, start, to = convert<T>(), d = Direction{reverse, exclusive}](void* const* src, void* const* dst, void*) {
-      parallel_for(a.n == 0 ? 0 : a.units(), a.grain(), [&](int64_t begin, int64_t end) { fn(to, start, src[0], dst[0], a, d, begin, end); });
-    });
+    return lambda_kernel(name, 0,
+                         [fn = cumulate_fn<A>(op), a, start, to = convert<T>(), d = Direction{reverse, exclusive}](
+                             void* const* src, void* const* dst, void*) {
+                           parallel_for(a.n == 0 ? 0 : a.units(), a.grain(),
+                                        [&](int64_t begin, int64_t end) { fn(to, start, src[0], dst[0], a, d, begin, end); });
+                         });
   });
 }
 

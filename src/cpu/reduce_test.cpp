@@ -46,7 +46,11 @@ template <class T> Array<T> random_array(int64_t n, ReduceOp op, uint32_t seed) 
   Array<T> a(n);
   for (int64_t i = 0; i < n; ++i) {
     double v;
-    if (!kFloat<T>) v = static_cast<double>(g() % (std::is_same_v<T, bool> ? 2 : is_unsigned(dtype_of_v<T>) ? 200 : 128)) - (is_signed_integer(dtype_of_v<T>) ? 64 : 0);
+    if (!kFloat<T>)
+      v = static_cast<double>(g() % (std::is_same_v<T, bool>      ? 2
+                                     : is_unsigned(dtype_of_v<T>) ? 200
+                                                                  : 128)) -
+          (is_signed_integer(dtype_of_v<T>) ? 64 : 0);
     else if (op == ReduceOp::Prod) v = 1 + (static_cast<double>(g() % 2001) - 1000) / 100000;
     else v = (static_cast<double>(g() % 2001) - 1000) / 512;
     if (op == ReduceOp::Prod && !kFloat<T> && !std::is_same_v<T, bool>) v = static_cast<int64_t>(v) | 1;
@@ -91,7 +95,11 @@ template <class T> void check_reduce(ReduceOp op, const Shape& in, const std::ve
   auto k = make_reduce(op, dtype_of_v<T>, in, axes);
   run(*k, x.p_.get(), y.p_.get());
   const double inf = std::numeric_limits<double>::infinity();
-  std::vector<double> want(static_cast<size_t>(n), op == ReduceOp::Sum ? 0. : op == ReduceOp::Prod ? 1. : op == ReduceOp::Max ? -inf : inf), size(static_cast<size_t>(n), 0.);
+  std::vector<double> want(static_cast<size_t>(n), op == ReduceOp::Sum    ? 0.
+                                                   : op == ReduceOp::Prod ? 1.
+                                                   : op == ReduceOp::Max  ? -inf
+                                                                          : inf),
+      size(static_cast<size_t>(n), 0.);
   std::vector<uint64_t> whole(static_cast<size_t>(n), op == ReduceOp::Prod ? 1 : op == ReduceOp::And ? ~uint64_t{0} : 0);
   pairs(in, axes, [&](int64_t o, int64_t i) {
     const auto u = static_cast<size_t>(o);
@@ -127,10 +135,28 @@ struct Layout {
   Shape in;
   std::vector<int> axes;
 };
-const std::vector<Layout> kLayouts = {{{}, {}},        {{1}, {0}},          {{5}, {0}},           {{5}, {}},           {{1000}, {0}},        {{7, 33}, {1}},
-                                      {{33, 7}, {0}},  {{100, 3}, {0}},     {{700, 3}, {0}},      {{3, 700}, {1}},     {{9, 130}, {0}},      {{4, 5, 6}, {1}},
-                                      {{4, 5, 6}, {0, 2}}, {{4, 5, 6}, {0, 1, 2}}, {{4, 5, 6}, {-1}}, {{2, 8, 9, 5}, {0, 2, 3}}, {{2, 8, 9, 5}, {0, 1, 2}}, {{3, 1, 4}, {1}},
-                                      {{2, 3, 2, 3, 2}, {0, 2, 4}}, {{2, 3, 2, 3, 2}, {1, 3}}, {{80, 1030}, {0}}, {{2, 300, 40}, {1}}};
+const std::vector<Layout> kLayouts = {{{}, {}},
+                                      {{1}, {0}},
+                                      {{5}, {0}},
+                                      {{5}, {}},
+                                      {{1000}, {0}},
+                                      {{7, 33}, {1}},
+                                      {{33, 7}, {0}},
+                                      {{100, 3}, {0}},
+                                      {{700, 3}, {0}},
+                                      {{3, 700}, {1}},
+                                      {{9, 130}, {0}},
+                                      {{4, 5, 6}, {1}},
+                                      {{4, 5, 6}, {0, 2}},
+                                      {{4, 5, 6}, {0, 1, 2}},
+                                      {{4, 5, 6}, {-1}},
+                                      {{2, 8, 9, 5}, {0, 2, 3}},
+                                      {{2, 8, 9, 5}, {0, 1, 2}},
+                                      {{3, 1, 4}, {1}},
+                                      {{2, 3, 2, 3, 2}, {0, 2, 4}},
+                                      {{2, 3, 2, 3, 2}, {1, 3}},
+                                      {{80, 1030}, {0}},
+                                      {{2, 300, 40}, {1}}};
 
 TEST(Reduce, AllOperationsDtypesAndLayouts) {
   for (int d = 0; d < kNumDTypes; ++d)
@@ -147,7 +173,13 @@ TEST(Reduce, AllOperationsDtypesAndLayouts) {
 }
 
 TEST(Reduce, LargeOnesThatSplit) {
-  for (const Layout& l : std::vector<Layout>{{{300000}, {0}}, {{30000, 10}, {0}}, {{2, 90000}, {1}}, {{16, 8, 33, 40}, {0, 2, 3}}, {{40, 33, 8, 20}, {0, 1, 2}}, {{3000, 70}, {0}}, {{200, 1500}, {0, 1}}}) {
+  for (const Layout& l : std::vector<Layout>{{{300000}, {0}},
+                                             {{30000, 10}, {0}},
+                                             {{2, 90000}, {1}},
+                                             {{16, 8, 33, 40}, {0, 2, 3}},
+                                             {{40, 33, 8, 20}, {0, 1, 2}},
+                                             {{3000, 70}, {0}},
+                                             {{200, 1500}, {0, 1}}}) {
     check_reduce<float>(ReduceOp::Sum, l.in, l.axes);
     check_reduce<float>(ReduceOp::Max, l.in, l.axes);
     check_reduce<bfloat16_t>(ReduceOp::Sum, l.in, l.axes);
@@ -240,7 +272,8 @@ TEST(ArgReduce, AllDtypesFirstOccurrence) {
   for (int d = 0; d < kNumDTypes; ++d)
     visit_dtype(static_cast<DType>(d), [&](auto tag) {
       using T = decltype(tag);
-      for (const auto& [in, axis] : std::vector<std::pair<Shape, int>>{{{9}, 0}, {{6, 40}, 1}, {{40, 6}, 0}, {{3, 50, 300}, 1}, {{3, 4, 5}, -1}, {{0, 3}, 1}, {{3, 0}, 0}})
+      for (const auto& [in, axis] : std::vector<std::pair<Shape, int>>{
+               {{9}, 0}, {{6, 40}, 1}, {{40, 6}, 0}, {{3, 50, 300}, 1}, {{3, 4, 5}, -1}, {{0, 3}, 1}, {{3, 0}, 0}})
         for (bool max : {true, false}) {
           Array<T> x = random_array<T>(in.numel(), ReduceOp::Max, 5);
           const int a = normalize_axis(axis, in.rank());
@@ -278,7 +311,8 @@ TEST(Cumulative, AllDtypesDirectionsAndOperations) {
   for (int d = 0; d < kNumDTypes; ++d)
     visit_dtype(static_cast<DType>(d), [&](auto tag) {
       using T = decltype(tag);
-      for (const auto& [in, axis] : std::vector<std::pair<Shape, int>>{{{9}, 0}, {{6, 20}, 1}, {{20, 6}, 0}, {{3, 5, 300}, 1}, {{0, 3}, 0}, {{3, 0}, 0}})
+      for (const auto& [in, axis] :
+           std::vector<std::pair<Shape, int>>{{{9}, 0}, {{6, 20}, 1}, {{20, 6}, 0}, {{3, 5, 300}, 1}, {{0, 3}, 0}, {{3, 0}, 0}})
         for (ReduceOp op : {ReduceOp::Sum, ReduceOp::Prod, ReduceOp::Max, ReduceOp::Min})
           for (int mode = 0; mode < 4; ++mode) {
             const bool reverse = mode & 1, exclusive = mode & 2;
@@ -312,7 +346,8 @@ TEST(Cumulative, AllDtypesDirectionsAndOperations) {
               if (op == ReduceOp::Max || op == ReduceOp::Min) ASSERT_EQ(real(y[e]), v);
               else if constexpr (std::is_same_v<T, bool>) ASSERT_EQ(y[e], b != 0);
               else if constexpr (!kFloat<T>) ASSERT_EQ(y[e], static_cast<T>(b));
-              else ASSERT_NEAR(real(y[e]), v, (sizeof(T) == 2 ? 0.008 : sizeof(T) == 4 ? 1e-6 : 1e-14) * (std::abs(v) + size * 1e-2) + 1e-12);
+              else
+                ASSERT_NEAR(real(y[e]), v, (sizeof(T) == 2 ? 0.008 : sizeof(T) == 4 ? 1e-6 : 1e-14) * (std::abs(v) + size * 1e-2) + 1e-12);
             }
           }
     });

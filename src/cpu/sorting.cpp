@@ -128,18 +128,23 @@ struct Lines {
 
 void check_static(const char* where, const Shape& s) {
   if (!s.is_static())
-    throw ValueError(ErrorText{.what = "kernels are made for known sizes", .where = where, .expected = "a shape without None", .received = s.str()}.str());
+    throw ValueError(
+        ErrorText{.what = "kernels are made for known sizes", .where = where, .expected = "a shape without None", .received = s.str()}
+            .str());
 }
 void check_index(const char* where, DType t) {
   if (t != DType::Int32 && t != DType::Int64)
-    throw TypeError(ErrorText{.what = "indices have the wrong dtype", .where = where, .expected = "int32 or int64", .received = dtype_name(t)}.str());
+    throw TypeError(
+        ErrorText{.what = "indices have the wrong dtype", .where = where, .expected = "int32 or int64", .received = dtype_name(t)}.str());
 }
 Lines make_lines(const char* where, const Shape& shape, int axis) {
   check_static(where, shape);
   const int a = normalize_axis(axis, shape.rank());
   const Lines l{shape.slice(0, a).numel(), shape[a], shape.slice(a + 1).numel()};
   if (l.n > std::numeric_limits<uint32_t>::max())
-    throw ValueError(ErrorText{.what = "the axis is too long to sort", .where = where, .expected = "fewer than 2^32 elements", .received = shape.str()}.str());
+    throw ValueError(
+        ErrorText{.what = "the axis is too long to sort", .where = where, .expected = "fewer than 2^32 elements", .received = shape.str()}
+            .str());
   return l;
 }
 
@@ -148,7 +153,9 @@ template <class E> struct Workspace {
   int64_t n;
   size_t each() const { return (static_cast<size_t>(n) * sizeof(E) + 63) / 64 * 64; }
   size_t bytes(int slots) const { return 2 * each() * static_cast<size_t>(slots); }
-  E* first(void* scratch, int slot) const { return reinterpret_cast<E*>(static_cast<char*>(scratch) + 2 * each() * static_cast<size_t>(slot)); }
+  E* first(void* scratch, int slot) const {
+    return reinterpret_cast<E*>(static_cast<char*>(scratch) + 2 * each() * static_cast<size_t>(slot));
+  }
   E* second(void* scratch, int slot) const { return reinterpret_cast<E*>(reinterpret_cast<char*>(first(scratch, slot)) + each()); }
 };
 
@@ -193,7 +200,9 @@ template <class U> KernelPtr top_k_kernel(const Codec<U>& codec, const Lines& l,
       for (int64_t r = begin; r < end; ++r) {
         codec.read_indexed(in[0], r * l.n, 1, l.n, true, a);
         if (k > l.n / 8) sort_keys(a, b, l.n);
-        else std::partial_sort(a, a + k, a + l.n, [](const auto& x, const auto& y) { return x.key < y.key || (x.key == y.key && x.index < y.index); });
+        else
+          std::partial_sort(a, a + k, a + l.n,
+                            [](const auto& x, const auto& y) { return x.key < y.key || (x.key == y.key && x.index < y.index); });
         const U* x = static_cast<const U*>(in[0]) + r * l.n;
         for (int64_t i = 0; i < k; ++i) {
           static_cast<U*>(out[0])[r * k + i] = x[a[i].index];
@@ -204,7 +213,8 @@ template <class U> KernelPtr top_k_kernel(const Codec<U>& codec, const Lines& l,
   });
 }
 
-template <class T> void search(const void* sorted, const void* values, void* out, bool wide, bool right, int64_t n, int64_t m, bool shared, int64_t begin, int64_t end) {
+template <class T> void search(const void* sorted, const void* values, void* out, bool wide, bool right, int64_t n, int64_t m, bool shared,
+                               int64_t begin, int64_t end) {
   using U = KeyOf<T>;
   for (int64_t i = begin; i < end; ++i) {
     const U* row = static_cast<const U*>(sorted) + (shared ? 0 : i / m * n);
@@ -232,8 +242,10 @@ KernelPtr make_argsort(DType dtype, DType out, const Shape& shape, int axis, boo
 KernelPtr make_top_k(DType dtype, const Shape& shape, int k) {
   const Lines l = make_lines("top_k", shape, -1);
   if (k < 0 || k > l.n)
-    throw ValueError(ErrorText{.what = "there are no " + std::to_string(k) + " greatest elements in an axis of size " + std::to_string(l.n), .where = "top_k",
-                               .expected = "k from 0 to " + std::to_string(l.n), .received = std::to_string(k)}
+    throw ValueError(ErrorText{.what = "there are no " + std::to_string(k) + " greatest elements in an axis of size " + std::to_string(l.n),
+                               .where = "top_k",
+                               .expected = "k from 0 to " + std::to_string(l.n),
+                               .received = std::to_string(k)}
                          .str());
   return visit_dtype(dtype, [&](auto tag) { return top_k_kernel(make_codec<decltype(tag)>(), l, k); });
 }
@@ -244,14 +256,18 @@ KernelPtr make_searchsorted(DType dtype, DType out, const Shape& sorted, const S
   check_static("searchsorted", values);
   const bool shared = sorted.rank() == 1;
   if (sorted.empty() || (!shared && (values.rank() != sorted.rank() || values.slice(0, -1) != sorted.slice(0, -1))))
-    throw ValueError(ErrorText{.what = "the sorted sequence doesn't fit the values", .where = "searchsorted",
-                               .expected = "one axis, or the leading axes of values " + values.str(), .received = sorted.str()}
+    throw ValueError(ErrorText{.what = "the sorted sequence doesn't fit the values",
+                               .where = "searchsorted",
+                               .expected = "one axis, or the leading axes of values " + values.str(),
+                               .received = sorted.str()}
                          .str());
   const int64_t n = sorted.back(), count = values.numel(), m = shared ? 1 : values.back();
   return visit_dtype(dtype, [&](auto tag) {
-    return lambda_kernel("searchsorted", 0, [=, fn = search<decltype(tag)>, wide = out == DType::Int64](void* const* in, void* const* dst, void*) {
-      parallel_for(count, kUnitWork, [&](int64_t begin, int64_t end) { fn(in[0], in[1], dst[0], wide, right, n, m, shared, begin, end); });
-    });
+    return lambda_kernel(
+        "searchsorted", 0, [=, fn = search<decltype(tag)>, wide = out == DType::Int64](void* const* in, void* const* dst, void*) {
+          parallel_for(count, kUnitWork,
+                       [&](int64_t begin, int64_t end) { fn(in[0], in[1], dst[0], wide, right, n, m, shared, begin, end); });
+        });
   });
 }
 

@@ -31,9 +31,16 @@ template <class T> Array<T> values(int64_t n, uint32_t seed) {
   for (int64_t i = 0; i < n; ++i) {
     const auto r = g();
     if constexpr (std::is_same_v<T, bool>) a[i] = r & 1;
-    else if constexpr (is_integer(dtype_of_v<T>)) a[i] = r % 8 == 0 ? std::numeric_limits<T>::lowest() : r % 8 == 1 ? std::numeric_limits<T>::max() : static_cast<T>(r >> (r % 3 ? 60 : 3));
+    else if constexpr (is_integer(dtype_of_v<T>))
+      a[i] = r % 8 == 0   ? std::numeric_limits<T>::lowest()
+             : r % 8 == 1 ? std::numeric_limits<T>::max()
+                          : static_cast<T>(r >> (r % 3 ? 60 : 3));
     else {
-      const float f = r % 11 == 0 ? NAN : r % 11 == 1 ? -INFINITY : r % 11 == 2 ? INFINITY : r % 11 == 3 ? -0.f : (static_cast<float>(g() % 41) - 20) / 4;
+      const float f = r % 11 == 0   ? NAN
+                      : r % 11 == 1 ? -INFINITY
+                      : r % 11 == 2 ? INFINITY
+                      : r % 11 == 3 ? -0.f
+                                    : (static_cast<float>(g() % 41) - 20) / 4;
       a[i] = T(f);
     }
   }
@@ -46,10 +53,11 @@ void run(const engine::Kernel& k, std::vector<void*> in, std::vector<void*> out)
   k.run(in.data(), out.data(), scratch.data());
 }
 template <class F> void each_dtype(F f) {
-  for (int d = 0; d < kNumDTypes; ++d) visit_dtype(static_cast<DType>(d), [&](auto tag) {
-    SCOPED_TRACE(dtype_name(static_cast<DType>(d)));
-    f(tag);
-  });
+  for (int d = 0; d < kNumDTypes; ++d)
+    visit_dtype(static_cast<DType>(d), [&](auto tag) {
+      SCOPED_TRACE(dtype_name(static_cast<DType>(d)));
+      f(tag);
+    });
 }
 // The stable order of one line; NaN is the greatest.
 template <class T> std::vector<int64_t> order(Array<T>& x, int64_t at, int64_t n, int64_t stride, bool descending) {
@@ -57,7 +65,8 @@ template <class T> std::vector<int64_t> order(Array<T>& x, int64_t at, int64_t n
   std::iota(i.begin(), i.end(), 0);
   std::stable_sort(i.begin(), i.end(), [&](int64_t a, int64_t b) {
     const double u = real(x[at + a * stride]), v = real(x[at + b * stride]);
-    if constexpr (sizeof(T) == 8 && is_integer(dtype_of_v<T>)) return descending ? x[at + a * stride] > x[at + b * stride] : x[at + a * stride] < x[at + b * stride];
+    if constexpr (sizeof(T) == 8 && is_integer(dtype_of_v<T>))
+      return descending ? x[at + a * stride] > x[at + b * stride] : x[at + a * stride] < x[at + b * stride];
     return descending ? less(v, u) : less(u, v);
   });
   return i;
@@ -66,7 +75,17 @@ template <class T> std::vector<int64_t> order(Array<T>& x, int64_t at, int64_t n
 TEST(Sorting, SortAndArgsort) {
   each_dtype([&](auto tag) {
     using T = decltype(tag);
-    for (const auto& [shape, axis] : std::vector<std::pair<Shape, int>>{{{9}, 0}, {{1}, 0}, {{4, 30}, 1}, {{30, 4}, 0}, {{3, 7, 5}, -2}, {{3000}, 0}, {{3, 700}, 1}, {{2500, 2}, 0}, {{0}, 0}, {{0, 3}, 1}, {{3, 0}, 1}})
+    for (const auto& [shape, axis] : std::vector<std::pair<Shape, int>>{{{9}, 0},
+                                                                        {{1}, 0},
+                                                                        {{4, 30}, 1},
+                                                                        {{30, 4}, 0},
+                                                                        {{3, 7, 5}, -2},
+                                                                        {{3000}, 0},
+                                                                        {{3, 700}, 1},
+                                                                        {{2500, 2}, 0},
+                                                                        {{0}, 0},
+                                                                        {{0, 3}, 1},
+                                                                        {{3, 0}, 1}})
       for (bool descending : {false, true}) {
         Array<T> x = values<T>(shape.numel(), 1), y(shape.numel());
         Array<int32_t> i32(shape.numel());
@@ -94,7 +113,8 @@ TEST(Sorting, SortAndArgsort) {
 TEST(Sorting, TopK) {
   each_dtype([&](auto tag) {
     using T = decltype(tag);
-    for (const auto& [shape, k] : std::vector<std::pair<Shape, int>>{{{9}, 3}, {{9}, 9}, {{9}, 0}, {{6, 40}, 1}, {{6, 40}, 20}, {{2, 3, 1500}, 5}, {{0, 4}, 2}}) {
+    for (const auto& [shape, k] :
+         std::vector<std::pair<Shape, int>>{{{9}, 3}, {{9}, 9}, {{9}, 0}, {{6, 40}, 1}, {{6, 40}, 20}, {{2, 3, 1500}, 5}, {{0, 4}, 2}}) {
       const int64_t n = shape.back(), rows = shape.slice(0, -1).numel();
       Array<T> x = values<T>(shape.numel(), 2), y(rows * k);
       Array<int32_t> index(rows * k);
@@ -115,7 +135,8 @@ TEST(Sorting, TopK) {
 TEST(Sorting, SearchSorted) {
   each_dtype([&](auto tag) {
     using T = decltype(tag);
-    for (const auto& [sorted, shape] : std::vector<std::pair<Shape, Shape>>{{{40}, {3, 5}}, {{0}, {4}}, {{7}, {}}, {{7}, {0}}, {{3, 20}, {3, 6}}, {{100}, {20000}}})
+    for (const auto& [sorted, shape] :
+         std::vector<std::pair<Shape, Shape>>{{{40}, {3, 5}}, {{0}, {4}}, {{7}, {}}, {{7}, {0}}, {{3, 20}, {3, 6}}, {{100}, {20000}}})
       for (bool right : {false, true}) {
         const int64_t n = sorted.back(), rows = sorted.slice(0, -1).numel(), m = shape.numel() / rows;
         Array<T> x = values<T>(sorted.numel(), 3), s(sorted.numel()), v = values<T>(shape.numel(), 4);
