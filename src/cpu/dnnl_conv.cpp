@@ -35,7 +35,7 @@ bool has_bfloat16() {
 #endif
 }
 
-// Winograd's transforms are paid back where images are many or large: docs/decisions has the measurements. They want 3×3, stride 1.
+// Winograd's transforms and the reorders around it are paid back where pixels and channels are many: the bounds are measured, for 3×3 of stride 1.
 bool winograd_pays(const ConvGeometry& g, ConvPass pass) {
   if (!has_avx512() || g.dtype != DType::Float32 || g.rank != 2 || g.groups != 1) return false;
   for (size_t i = 1; i < 3; ++i) {
