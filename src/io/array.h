@@ -16,9 +16,7 @@ namespace keras::io {
 using Bytes = std::vector<std::byte>;
 
 /// The bytes of a text, not copied.
-inline std::span<const std::byte> as_bytes(std::string_view text) {
-  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
-}
+inline std::span<const std::byte> as_bytes(std::string_view text) { return {reinterpret_cast<const std::byte*>(text.data()), text.size()}; }
 
 /// A dense array in C order and native byte order, as it is read from and written to files.
 struct Array {
@@ -40,8 +38,7 @@ struct Array {
   size_t numel() const { return data.size() / dtype_size(dtype); }
   /// The elements as `T`; TypeError when T does not store this dtype.
   template <class T> std::span<const T> as() const {
-    if (dtype != dtype_of_v<T>)
-      throw TypeError(std::string("the array holds ") + dtype_name(dtype) + ", not " + dtype_name(dtype_of_v<T>));
+    if (dtype != dtype_of_v<T>) throw TypeError(std::string("the array holds ") + dtype_name(dtype) + ", not " + dtype_name(dtype_of_v<T>));
     return {reinterpret_cast<const T*>(data.data()), data.size() / sizeof(T)};
   }
   friend bool operator==(const Array&, const Array&) = default;

@@ -45,9 +45,12 @@ class Reader {
   size_t line() const { return row_line_; }
 
   [[noreturn]] void fail(const std::string& what, size_t column, const std::string& expected = {}, const std::string& received = {}) const {
-    throw ValueError(ErrorText{.what = "invalid CSV: " + what,
-                               .where = where_ + ", line " + std::to_string(row_line_) + (column ? ", column " + std::to_string(column) : ""),
-                               .expected = expected, .received = received}.str());
+    throw ValueError(
+        ErrorText{.what = "invalid CSV: " + what,
+                  .where = where_ + ", line " + std::to_string(row_line_) + (column ? ", column " + std::to_string(column) : ""),
+                  .expected = expected,
+                  .received = received}
+            .str());
   }
 
   /// The next row that is not empty; false at the end.
@@ -198,9 +201,7 @@ Table parse_csv(std::string_view text, const std::string& where, const CsvOption
   return table;
 }
 
-Table read_csv(const std::string& path, const CsvOptions& options) {
-  return parse_csv(read_text_file(path, kMaxFileBytes), path, options);
-}
+Table read_csv(const std::string& path, const CsvOptions& options) { return parse_csv(read_text_file(path, kMaxFileBytes), path, options); }
 
 std::string to_csv(const Array& values, const std::vector<std::string>& names, char delimiter) {
   int rank = values.shape.rank();

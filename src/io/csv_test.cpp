@@ -17,7 +17,10 @@ TEST(Csv, ReadsNumbers) {
 }
 
 TEST(Csv, ReadsHeaderQuotesAndBlanks) {
-  Table t = parse_csv("\xEF\xBB\xBF" "time,\"a, \"\"b\"\"\",c\n\n1,\"2\",\n,nan,inf\n", "t");
+  Table t = parse_csv(
+      "\xEF\xBB\xBF"
+      "time,\"a, \"\"b\"\"\",c\n\n1,\"2\",\n,nan,inf\n",
+      "t");
   EXPECT_EQ(t.names, (std::vector<std::string>{"time", "a, \"b\"", "c"}));
   auto v = t.values.as<double>();
   ASSERT_EQ(t.values.shape, (Shape{2, 3}));
@@ -71,7 +74,12 @@ TEST(Csv, RoundTrips) {
 
 TEST(Csv, SurvivesDamage) {
   auto b = as_bytes("a,\"b \"\"c\"\"\"\n1,2\n\"3\",4e5\n,\n");
-  damage(Bytes(b.begin(), b.end()), [](Bytes x) { parse_csv({reinterpret_cast<const char*>(x.data()), x.size()}, "t"); }, 3000, 30);
+  damage(
+      Bytes(b.begin(), b.end()),
+      [](Bytes x) {
+        parse_csv({reinterpret_cast<const char*>(x.data()), x.size()}, "t");
+      },
+      3000, 30);
 }
 
 }  // namespace

@@ -41,12 +41,12 @@ void write_all(int fd, std::span<const std::byte> bytes, const std::string& path
 template <class Buffer> void read_into(Buffer& buffer, const std::string& path, uint64_t limit) {
   Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.fd < 0) io_error("cannot open", path, reason());
-  struct stat info{};
+  struct stat info {};
   if (::fstat(file.fd, &info) != 0) io_error("cannot read", path, reason());
   if (S_ISDIR(info.st_mode)) io_error("cannot read", path, "it is a folder, not a file");
   auto too_large = [&] {
-    return ValueError(ErrorText{.what = "the file '" + path + "' is too large",
-                                .expected = "at most " + std::to_string(limit) + " bytes"}.str());
+    return ValueError(
+        ErrorText{.what = "the file '" + path + "' is too large", .expected = "at most " + std::to_string(limit) + " bytes"}.str());
   };
   uint64_t known = S_ISREG(info.st_mode) ? static_cast<uint64_t>(info.st_size) : 0;
   if (known > limit) throw too_large();
@@ -96,7 +96,7 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path), target_(path) {
     target_ = real;
     std::free(real);
   }
-  struct stat info{};
+  struct stat info {};
   bool exists = ::stat(target_.c_str(), &info) == 0;
   if (exists && S_ISDIR(info.st_mode)) io_error("cannot write", path_, "it is a folder");
   if (exists && ::access(target_.c_str(), W_OK) != 0) fail("cannot write");

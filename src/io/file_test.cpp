@@ -40,7 +40,7 @@ TEST(File, KeepsModeAndFollowsLinks) {
   write_file_atomic(dir / "link", "new");
   EXPECT_TRUE(std::filesystem::is_symlink(dir / "link"));
   EXPECT_EQ(read_text_file(dir / "a"), "new");
-  struct stat info{};
+  struct stat info {};
   ::stat((dir / "a").c_str(), &info);
   EXPECT_EQ(info.st_mode & 0777, 0640u);
 }
@@ -48,6 +48,7 @@ TEST(File, KeepsModeAndFollowsLinks) {
 TEST(File, WritesThroughDevices) {
   write_file_atomic("/dev/null", "text");
   EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+  expect_error<RuntimeError>([] { write_file_atomic("/dev/full", "text"); }, {"/dev/full", "No space"});
 }
 
 TEST(File, NamesPathAndReason) {

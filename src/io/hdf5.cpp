@@ -1,17 +1,17 @@
-// What lives here: HDF5 over the C library. Every call goes through a Session (io/hdf5_session.h). Lengths and types that a file declares are judged before anything is allocated for them.
+// What lives here: HDF5 over the C library. Every call goes through a Session (io/hdf5_session.h). Lengths and types that a file declares
+// are judged before anything is allocated for them.
 #include "io/hdf5.h"
 
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <filesystem>
-#include <system_error>
 
 #include <keras/base/error.h>
 
 #include "io/file.h"
 #include "io/hdf5_check.h"
 #include "io/hdf5_session.h"
+#include "io/inflate.h"
 
 namespace keras::io {
 using namespace hdf5;
@@ -77,7 +77,8 @@ struct H5Group::Impl {
                                                      : info.type == H5L_TYPE_EXTERNAL ? "a link to another file is"
                                                                                       : "a link of unknown kind is") +
                                          " not followed, as it may lead out of the file",
-                                 .where = where(shown)}.str());
+                                 .where = where(shown)}
+                           .str());
     return true;
   }
 
@@ -110,8 +111,9 @@ struct H5Group::Impl {
     Id holder;
     for (const auto& part : split(sub)) {
       if (at != id && H5Iget_type(at) != H5I_GROUP)
-        throw ValueError(ErrorText{.what = "'" + reached + "' is a dataset, not a group, so there is no '" + part + "' in it",
-                                   .where = where({})}.str());
+        throw ValueError(
+            ErrorText{.what = "'" + reached + "' is a dataset, not a group, so there is no '" + part + "' in it", .where = where({})}
+                .str());
       if (!has_link(at, part, sub)) {
         std::vector<std::string> known;
         for (const auto& [name, type] : links(at, reached)) known.push_back(name);
@@ -121,7 +123,8 @@ struct H5Group::Impl {
         throw ValueError(ErrorText{.what = "there is no '" + part + "' in the HDF5 file" + did_you_mean(part, known),
                                    .where = where(reached),
                                    .expected = some.empty() ? "(the group is empty)" : "one of " + some,
-                                   .received = "'" + std::string(sub) + "'"}.str());
+                                   .received = "'" + std::string(sub) + "'"}
+                             .str());
       }
       Id next(H5Oopen(at, part.c_str(), H5P_DEFAULT), H5Oclose);
       holder = std::move(next);
@@ -134,9 +137,12 @@ struct H5Group::Impl {
   Id get_kind(std::string_view sub, H5I_type_t wanted, const char* noun) const {
     Id object = get(sub);
     if (H5Iget_type(object) != wanted)
-      throw ValueError(ErrorText{.what = std::string("this is not a ") + noun, .where = where(sub),
-                                 .received = H5Iget_type(object) == H5I_GROUP ? "a group" : H5Iget_type(object) == H5I_DATASET ? "a dataset"
-                                                                                                                          : "another object"}.str());
+      throw ValueError(ErrorText{.what = std::string("this is not a ") + noun,
+                                 .where = where(sub),
+                                 .received = H5Iget_type(object) == H5I_GROUP     ? "a group"
+                                             : H5Iget_type(object) == H5I_DATASET ? "a dataset"
+                                                                                  : "another object"}
+                           .str());
     return object;
   }
 
@@ -164,36 +170,6 @@ struct H5Group::Impl {
     DType dtype;
     bool swap;
   };
-  static bool native_order(hid_t type) { return H5Tget_order(type) != H5T_ORDER_BE; }
-
-  static bool integer_dtype(hid_t type, DType& out) {
-    size_t size = H5Tget_size(type);
-    if (H5Tget_precision(type) != size * 8 || H5Tget_offset(type) != 0) return false;
-    H5T_order_t order = H5Tget_order(type);
-    if (size > 1 && order != H5T_ORDER_LE && order != H5T_ORDER_BE) return false;
-    bool is_signed = H5Tget_sign(type) == H5T_SGN_2;
-    switch (size) {
-      case 1: out = is_signed ? DType::Int8 : DType::UInt8; return true;
-      case 2: out = is_signed ? DType::Int16 : DType::UInt16; return true;
-      case 4: out = is_signed ? DType::Int32 : DType::UInt32; return true;
-      case 8: out = is_signed ? DType::Int64 : DType::UInt64; return true;
-      default: return false;
-    }
-  }
-  static bool float_dtype(hid_t type, DType& out) {
-    size_t sign, exponent, exponent_bits, mantissa, mantissa_bits, size = H5Tget_size(type);
-    H5T_order_t order = H5Tget_order(type);
-    if (order != H5T_ORDER_LE && order != H5T_ORDER_BE) return false;
-    if (H5Tget_fields(type, &sign, &exponent, &exponent_bits, &mantissa, &mantissa_bits) < 0) return false;
-    if (sign != size * 8 - 1 || mantissa != 0 || exponent != mantissa_bits || H5Tget_norm(type) != H5T_NORM_IMPLIED) return false;
-    if (H5Tget_ebias(type) != (size_t{1} << (exponent_bits - 1)) - 1) return false;
-    if (size == 2 && exponent_bits == 5 && mantissa_bits == 10) return out = DType::Float16, true;
-    if (size == 2 && exponent_bits == 8 && mantissa_bits == 7) return out = DType::BFloat16, true;
-    if (size == 4 && exponent_bits == 8 && mantissa_bits == 23) return out = DType::Float32, true;
-    if (size == 8 && exponent_bits == 11 && mantissa_bits == 52) return out = DType::Float64, true;
-    return false;
-  }
-
   Stored stored_type(hid_t dataset, hid_t type, std::string_view sub) const {
     Stored s{DType::Float32, !native_order(type)};
     H5T_class_t c = H5Tget_class(type);
@@ -214,7 +190,8 @@ struct H5Group::Impl {
     throw ValueError(ErrorText{.what = std::string("the dataset holds ") + class_name(c) + " of " + std::to_string(H5Tget_size(type)) +
                                        " bytes, which no tensor can",
                                .where = where(sub),
-                               .expected = "bool, ints, floats, bfloat16"}.str());
+                               .expected = "bool, ints, floats, bfloat16"}
+                         .str());
   }
 
   std::vector<int64_t> dims_of(hid_t space, std::string_view sub) const {
@@ -257,20 +234,83 @@ struct H5Group::Impl {
         std::vector<hsize_t> chunk(dims.size());
         if (H5Pget_chunk(plist, static_cast<int>(chunk.size()), chunk.data()) < 0) throw library_error(sub, "the chunks cannot be read");
         uint64_t chunk_bytes = checked_bytes(std::vector<int64_t>(chunk.begin(), chunk.end()), element);
-        if (chunk_bytes > std::max(bytes, file->limits.expansion_floor)) throw refuse("but chunks of " + std::to_string(chunk_bytes) + " bytes");
+        if (chunk_bytes > std::max(bytes, file->limits.expansion_floor))
+          throw refuse("but chunks of " + std::to_string(chunk_bytes) + " bytes");
       }
     }
     swap = stored.swap;
     return {stored.dtype, std::move(shape)};
   }
 
+  /// Reads chunk by chunk and unpacks here, in the place of the library's filters.
+  void read_packed(hid_t dataset, hid_t type, hid_t plist, Array& out, std::string_view sub) const {
+    size_t rank = out.shape.size(), element = dtype_size(out.dtype);
+    std::vector<hsize_t> chunk(rank), at(rank, 0);
+    if (H5Pget_chunk(plist, static_cast<int>(rank), chunk.data()) < 0) throw library_error(sub, "the chunks cannot be read");
+    uint64_t chunk_bytes = checked_bytes(std::vector<int64_t>(chunk.begin(), chunk.end()), element);
+    std::vector<int> filters;
+    for (int i = 0; i < H5Pget_nfilters(plist); ++i) {
+      unsigned flags = 0, config = 0;
+      size_t values = 0;
+      filters.push_back(H5Pget_filter2(plist, static_cast<unsigned>(i), &flags, &values, nullptr, 0, nullptr, &config));
+    }
+    Bytes fill(element);
+    H5D_fill_value_t defined = H5D_FILL_VALUE_UNDEFINED;
+    if (H5Pfill_value_defined(plist, &defined) < 0 ||
+        (defined != H5D_FILL_VALUE_UNDEFINED && H5Pget_fill_value(plist, type, fill.data()) < 0))
+      throw library_error(sub, "the fill value cannot be read");
+    for (bool more = true; more;) {
+      Bytes data;
+      hsize_t stored = 0;
+      // An error here means that the chunk was never written; where chunks are was checked before.
+      if (H5Dget_chunk_storage_size(dataset, at.data(), &stored) < 0) stored = 0;
+      if (stored > file->size) throw error(sub, "a chunk is larger than the file");
+      if (stored == 0) {
+        data.resize(chunk_bytes);
+        for (size_t i = 0; i < chunk_bytes; i += element) std::memcpy(data.data() + i, fill.data(), element);
+      } else {
+        data.resize(stored);
+        uint32_t skipped = 0;
+        if (H5Dread_chunk(dataset, H5P_DEFAULT, at.data(), &skipped, data.data()) < 0) throw library_error(sub, "a chunk cannot be read");
+        try {
+          data = unpack_chunk(std::move(data), filters, skipped, element, chunk_bytes);
+        } catch (const ValueError& e) { throw error(sub, e.what()); }
+      }
+      place(data, chunk, at, element, out);
+      more = false;
+      for (size_t k = rank; k-- > 0 && !more;) {
+        at[k] += chunk[k];
+        more = at[k] < static_cast<hsize_t>(out.shape[static_cast<int>(k)]);
+        if (!more) at[k] = 0;
+      }
+    }
+  }
+
+  /// Copies the part of a chunk that lies inside the array, row by row.
+  static void place(const Bytes& data, const std::vector<hsize_t>& chunk, const std::vector<hsize_t>& at, size_t element, Array& out) {
+    size_t rank = chunk.size();
+    std::vector<hsize_t> size(rank), row(rank, 0);
+    for (size_t k = 0; k < rank; ++k) size[k] = std::min<hsize_t>(chunk[k], static_cast<hsize_t>(out.shape[static_cast<int>(k)]) - at[k]);
+    for (bool more = true; more;) {
+      size_t from = 0, to = 0;
+      for (size_t k = 0; k < rank; ++k) {
+        from = from * chunk[k] + row[k];
+        to = to * static_cast<size_t>(out.shape[static_cast<int>(k)]) + at[k] + row[k];
+      }
+      std::memcpy(out.data.data() + to * element, data.data() + from * element, size[rank - 1] * element);
+      more = false;
+      for (size_t k = rank - 1; k-- > 0 && !more;) {
+        more = ++row[k] < size[k];
+        if (!more) row[k] = 0;
+      }
+    }
+  }
+
   // ---- attributes ----
 
   Value read_attr(hid_t object, const std::string& name, std::string_view sub) const {
     std::string shown = (sub.empty() ? "" : std::string(sub) + " ") + "attribute '" + name + "'";
-    auto fail = [&](const std::string& why) {
-      return bad_file(where(sub) + ", attribute '" + name + "'", why);
-    };
+    auto fail = [&](const std::string& why) { return bad_file(where(sub) + ", attribute '" + name + "'", why); };
     Id attr(H5Aopen(object, name.c_str(), H5P_DEFAULT), H5Aclose);
     if (!attr.ok()) throw fail("it cannot be opened: " + library_reason());
     Id type(H5Aget_type(attr), H5Tclose), space(H5Aget_space(attr), H5Sclose);
@@ -339,10 +379,12 @@ struct H5Group::Impl {
     return flat.empty() ? Value(List{}) : nest(nest, 0);
   }
 
-  void write_attr(hid_t object, const std::string& name, hid_t type, const std::vector<hsize_t>& dims, const void* data, std::string_view sub) const {
+  void write_attr(hid_t object, const std::string& name, hid_t type, const std::vector<hsize_t>& dims, const void* data,
+                  std::string_view sub) const {
     auto fail = [&] {
-      return RuntimeError(ErrorText{.what = "an HDF5 attribute cannot be written: " + library_reason(),
-                                    .where = where(sub) + ", attribute '" + name + "'"}.str());
+      return RuntimeError(
+          ErrorText{.what = "an HDF5 attribute cannot be written: " + library_reason(), .where = where(sub) + ", attribute '" + name + "'"}
+              .str());
     };
     if (name.empty() || name.find('\0') != std::string::npos) throw ValueError("an HDF5 attribute needs a name");
     htri_t there = H5Aexists(object, name.c_str());
@@ -362,8 +404,9 @@ struct H5Group::Impl {
     std::vector<const char*> pointers;
     for (const auto& text : texts) {
       if (text.find('\0') != std::string::npos)
-        throw ValueError(ErrorText{.what = "a string with a zero byte cannot be an HDF5 attribute",
-                                   .where = where(sub) + ", attribute '" + name + "'"}.str());
+        throw ValueError(
+            ErrorText{.what = "a string with a zero byte cannot be an HDF5 attribute", .where = where(sub) + ", attribute '" + name + "'"}
+                .str());
       pointers.push_back(text.c_str());
     }
     Id type = string_type(H5T_VARIABLE, cset, H5T_STR_NULLTERM);
@@ -450,7 +493,10 @@ Array H5Group::read(std::string_view path) const {
   Array array{info.dtype, info.shape, Bytes(bytes)};
   // Read as it is stored: bits unchanged, and the library's conversion code never meets a type that a file made up.
   Id type(H5Dget_type(dataset), H5Tclose);
-  if (bytes && H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, array.data.data()) < 0)
+  Id plist(H5Dget_create_plist(dataset), H5Pclose);
+  if (bytes && !impl_->file->writable && H5Pget_layout(plist) == H5D_CHUNKED && H5Pget_nfilters(plist) > 0)
+    impl_->read_packed(dataset, type, plist, array, path);
+  else if (bytes && H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, array.data.data()) < 0)
     throw impl_->library_error(path, "a dataset cannot be read");
   size_t size = dtype_size(info.dtype);
   if (swap && size > 1)
@@ -465,8 +511,10 @@ void H5Group::write(std::string_view path, const Array& array) {
   impl_->check_writable();
   impl_->check_path(path);
   if (!array.shape.is_static() || checked_bytes(array.shape.dims(), dtype_size(array.dtype)) != array.data.size())
-    throw ValueError(ErrorText{.what = "an array of shape " + array.shape.str() + " does not match its " + std::to_string(array.data.size()) + " bytes",
-                               .where = where(path)}.str());
+    throw ValueError(
+        ErrorText{.what = "an array of shape " + array.shape.str() + " does not match its " + std::to_string(array.data.size()) + " bytes",
+                  .where = where(path)}
+            .str());
   auto fail = [&] {
     return RuntimeError(ErrorText{.what = "an HDF5 dataset cannot be written: " + library_reason(), .where = where(path)}.str());
   };
@@ -508,15 +556,18 @@ Value H5Group::attr(std::string_view name, std::string_view of) const {
   Session session;
   Id object = impl_->target(of);
   if (H5Aexists(object, std::string(name).c_str()) <= 0)
-    throw ValueError(ErrorText{.what = "there is no attribute '" + std::string(name) + "'" + did_you_mean(name, attr_names(of)),
-                               .where = where(of)}.str());
+    throw ValueError(
+        ErrorText{.what = "there is no attribute '" + std::string(name) + "'" + did_you_mean(name, attr_names(of)), .where = where(of)}
+            .str());
   return impl_->read_attr(object, std::string(name), of);
 }
 
 std::string H5Group::attr_string(std::string_view name, std::string_view of) const {
   Value v = attr(name, of);
   if (!v.is_string())
-    throw ValueError(ErrorText{.what = "the attribute '" + std::string(name) + "' is not a string", .where = where(of), .received = v.kind_name()}.str());
+    throw ValueError(
+        ErrorText{.what = "the attribute '" + std::string(name) + "' is not a string", .where = where(of), .received = v.kind_name()}
+            .str());
   return v.as_string();
 }
 
@@ -531,7 +582,9 @@ std::vector<std::string> H5Group::attr_strings(std::string_view name, std::strin
         else out.push_back(item.as_string());
       }
     if (!good)
-      throw ValueError(ErrorText{.what = "the attribute '" + part + "' is not a list of strings", .where = where(of), .received = v.str().substr(0, 80)}.str());
+      throw ValueError(
+          ErrorText{.what = "the attribute '" + part + "' is not a list of strings", .where = where(of), .received = v.str().substr(0, 80)}
+              .str());
   };
   if (has_attr(name, of) || !has_attr(std::string(name) + "0", of)) {
     take(std::string(name));
@@ -547,7 +600,9 @@ void H5Group::set_attr(std::string_view name_view, const Value& value, std::stri
   Id object = impl_->target(of);
   std::string name(name_view);
   auto wrong = [&](const std::string& what) {
-    return TypeError(ErrorText{.what = what + " cannot be an HDF5 attribute", .where = where(of) + ", attribute '" + name + "'", .received = value.str()}.str());
+    return TypeError(
+        ErrorText{.what = what + " cannot be an HDF5 attribute", .where = where(of) + ", attribute '" + name + "'", .received = value.str()}
+            .str());
   };
   bool scalar = !value.is_list();
   List items = scalar ? List{value} : value.as_list();
@@ -595,7 +650,8 @@ void H5Group::set_attr_strings(std::string_view name_view, const std::vector<std
   for (const auto& v : values) {
     if (v.size() > kHeaderLimit)
       throw RuntimeError(ErrorText{.what = "a string of " + std::to_string(v.size()) + " bytes does not fit into an HDF5 attribute list",
-                                   .where = where(of) + ", attribute '" + name + "'"}.str());
+                                   .where = where(of) + ", attribute '" + name + "'"}
+                             .str());
     width = std::max(width, v.size());
   }
   // As Keras cuts: the least number of parts of (nearly) equal length whose fixed-width array fits, the longer parts first.
@@ -692,7 +748,8 @@ Bytes H5File::bytes() const {
   const auto& impl = *root_.impl_;
   impl.check_open();
   hid_t id = impl.file->id;
-  if (impl.file->writable && H5Fflush(id, H5F_SCOPE_GLOBAL) < 0) throw RuntimeError("cannot write '" + impl.file->where + "': " + library_reason());
+  if (impl.file->writable && H5Fflush(id, H5F_SCOPE_GLOBAL) < 0)
+    throw RuntimeError("cannot write '" + impl.file->where + "': " + library_reason());
   ssize_t size = H5Fget_file_image(id, nullptr, 0);
   Bytes out(size > 0 ? static_cast<size_t>(size) : 0);
   if (size <= 0 || H5Fget_file_image(id, out.data(), out.size()) != size)

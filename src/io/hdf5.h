@@ -25,7 +25,7 @@ struct H5DatasetInfo {
 };
 
 struct H5Limits {
-  uint64_t dataset = uint64_t{64} << 30;   // declared bytes of one dataset
+  uint64_t dataset = uint64_t{64} << 30;    // declared bytes of one dataset
   uint64_t attribute = uint64_t{64} << 20;  // declared bytes of one attribute
   // A dataset above the floor may not be declared larger than `expansion` times the bytes it takes in the file.
   uint64_t expansion_floor = uint64_t{64} << 20, expansion = 1000;

@@ -1,7 +1,7 @@
 // What lives here: the walk over an HDF5 file's metadata, after the format's public specification (version 3). It covers what h5py and
 // the library write by default (B-trees of version 1, symbol tables, object headers of both versions, compact links and attributes).
-// What only newer layouts have (fractal heaps, B-trees of version 2, newer chunk indexes) is refused by name rather than left unchecked:
-// Keras never writes it, and the library crashes on damage in it.
+// Tables in fractal heaps are walked by io/hdf5_dense. Newer chunk indexes are refused by name rather than left unchecked: Keras never
+// writes them, and the library crashes on damage.
 #include "io/hdf5_check.h"
 
 #include <algorithm>
@@ -15,10 +15,11 @@
 
 #include <keras/base/error.h>
 
+#include "io/hdf5_dense.h"
+
 namespace keras::io {
 namespace {
 
-constexpr uint64_t kUndefined = ~uint64_t{0};
 constexpr std::string_view kSignature("\x89HDF\r\n\x1a\n", 8);
 
 struct Type {
@@ -34,9 +35,9 @@ struct Space {
   uint64_t count = 1;
 };
 
-class Checker {
+class Checker : private Hdf5Bytes {
  public:
-  Checker(std::span<const std::byte> file, const std::string& where) : file_(file), where_(where) {}
+  using Hdf5Bytes::Hdf5Bytes;
 
   void run() {
     uint64_t at = find_superblock();
@@ -88,56 +89,6 @@ class Checker {
     std::string path;
   };
 
-  // ---- reading ----
-
-  ValueError error(const std::string& why) const {
-    return ValueError(ErrorText{.what = "not a usable HDF5 file: " + why, .where = where_ + (path_.empty() ? "" : ": " + path_)}.str());
-  }
-  [[noreturn]] void fail(const std::string& why, uint64_t at) const { throw error(why + " (at byte " + std::to_string(at) + ")"); }
-
-  /// Start of `size` bytes at absolute position `at`.
-  const std::byte* bytes(uint64_t at, uint64_t size) const {
-    if (at > file_.size() || size > file_.size() - at) fail("it points outside the file, or the file is truncated", at);
-    return file_.data() + at;
-  }
-  template <class T> T number(uint64_t at) const {
-    T v;
-    std::memcpy(&v, bytes(at, sizeof v), sizeof v);
-    return v;
-  }
-  int u8(uint64_t at) const { return number<uint8_t>(at); }
-  uint32_t u16(uint64_t at) const { return number<uint16_t>(at); }
-  uint32_t u32(uint64_t at) const { return number<uint32_t>(at); }
-  uint64_t u64(uint64_t at) const { return number<uint64_t>(at); }
-  /// An unsigned number of 1 to 8 bytes.
-  uint64_t sized(uint64_t at, uint64_t size) const {
-    uint64_t v = 0;
-    std::memcpy(&v, bytes(at, size), size);
-    return v;
-  }
-  /// Absolute position of an address in the file.
-  uint64_t position(uint64_t address, uint64_t seen_at) const {
-    if (address == kUndefined || address > file_.size() - base_) fail("an address points outside the file, or the file is truncated", seen_at);
-    return base_ + address;
-  }
-  void signature(uint64_t at, std::string_view s) const {
-    if (std::memcmp(bytes(at, s.size()), s.data(), s.size()) != 0) fail("'" + std::string(s) + "' is missing", at);
-  }
-  /// Text up to its zero byte, which must lie before `end`.
-  std::string_view text(uint64_t at, uint64_t end) const {
-    if (at >= end) fail("a name lies outside its block", at);
-    auto* from = reinterpret_cast<const char*>(bytes(at, end - at));
-    auto* zero = static_cast<const char*>(std::memchr(from, 0, end - at));
-    if (!zero) fail("a name has no end", at);
-    return {from, static_cast<size_t>(zero - from)};
-  }
-  /// A product that must stay below 2^62.
-  uint64_t times(uint64_t a, uint64_t b, uint64_t at) const {
-    uint64_t p;
-    if (__builtin_mul_overflow(a, b, &p) || p >> 62) fail("a size is beyond all bounds", at);
-    return p;
-  }
-
   uint64_t find_superblock() const {
     if (file_.size() < 8) throw error(file_.empty() ? "it is empty" : "it is truncated");
     for (uint64_t at = 0; at + 8 <= file_.size(); at = at ? at * 2 : 512)
@@ -146,7 +97,8 @@ class Checker {
   }
   void check_sizes(int offsets, int lengths) const {
     if (offsets != 8 || lengths != 8)
-      throw error("its addresses and sizes take " + std::to_string(offsets) + " and " + std::to_string(lengths) + " bytes, only 8 are read");
+      throw error("its addresses and sizes take " + std::to_string(offsets) + " and " + std::to_string(lengths) +
+                  " bytes, only 8 are read");
   }
   void push(uint64_t address, std::string path) {
     if (!seen_.insert(address).second) return;  // one object under two names
@@ -177,7 +129,10 @@ class Checker {
       order = flags & 4;
       uint64_t p = at + 6 + (flags & 0x20 ? 16 : 0) + (flags & 0x10 ? 4 : 0);
       uint64_t width = uint64_t{1} << (flags & 3);
-      blocks.emplace_back(p + width, sized(p, width));
+      uint64_t length = sized(p, width);
+      bytes(p + width, length);
+      checksum(at, p + width + length);
+      blocks.emplace_back(p + width, length);
     } else {
       if (u8(at) != 1) fail("an object header is missing", at);
       declared = u16(at + 2);
@@ -204,6 +159,8 @@ class Checker {
           if (v2) {
             signature(next, "OCHK");
             if (length < 8) fail("a continuation is too short", next);
+            bytes(next, length);
+            checksum(next, next + length - 4);
             next += 4;
             length -= 8;
           }
@@ -238,23 +195,31 @@ class Checker {
       uint64_t end = m.at + m.size;
       if (m.type != 0 && (m.flags & 2)) fail("a description shared between objects (a committed type), which is not read", m.at);
       switch (m.type) {
-        case 0x00: case 0x0D: case 0x10: break;
+        case 0x00:
+        case 0x0D:
+        case 0x10: break;
         case 0x01: once(space, dataspace(m.at, end), m); break;
-        case 0x02: check_links_info(m); break;
+        case 0x02: table_info(m, true); break;
         case 0x03: once(type, datatype(m.at, end, 0), m); break;
         case 0x04: once(fill[0], m, m); break;
         case 0x05: once(fill[1], m, m); break;
         case 0x06: link(m); break;
         case 0x07: fail("data in other files, which are not read", m.at);
         case 0x08: once(layout, m, m); break;
-        case 0x0A: need(m, 2); need(m, 2 + (u8(m.at + 1) & 1 ? 4 : 0) + (u8(m.at + 1) & 2 ? 4 : 0)); break;
+        case 0x0A:
+          need(m, 2);
+          need(m, 2 + (u8(m.at + 1) & 1 ? 4 : 0) + (u8(m.at + 1) & 2 ? 4 : 0));
+          break;
         case 0x0B: once(filters, m, m); break;
         case 0x0C: attribute(m); break;
         case 0x0E: need(m, 16); break;
-        case 0x11: need(m, 16); once(stab, std::pair(u64(m.at), u64(m.at + 8)), m); break;
+        case 0x11:
+          need(m, 16);
+          once(stab, std::pair(u64(m.at), u64(m.at + 8)), m);
+          break;
         case 0x12: need(m, 8); break;
         case 0x13: need(m, 7); break;  // K values of trees, in a superblock extension
-        case 0x15: check_attributes_info(m); break;
+        case 0x15: table_info(m, false); break;
         case 0x16: need(m, 5); break;
         case 0x17: break;
         default: fail("an unknown message of type " + std::to_string(m.type), m.at);
@@ -273,23 +238,26 @@ class Checker {
 
   // ---- groups ----
 
-  void check_links_info(const Message& m) const {
+  /// Links (or attributes) that outgrew their object header lie in a fractal heap, found through a tree by name and perhaps one by age.
+  void table_info(const Message& m, bool links) {
     need(m, 2);
     int flags = u8(m.at + 1);
-    no_heap(m, 2 + (flags & 1 ? 8 : 0), flags, "a group");
-  }
-  void check_attributes_info(const Message& m) const {
-    need(m, 2);
-    int flags = u8(m.at + 1);
-    no_heap(m, 2 + (flags & 1 ? 2 : 0), flags, "an attribute table");
-  }
-  void no_heap(const Message& m, uint64_t from, int flags, const char* what) const {
-    if (u8(m.at) != 0 || (flags & ~3)) fail(std::string(what) + " of unknown version", m.at);
-    need(m, from + 16 + (flags & 2 ? 8 : 0));
-    for (uint64_t p = from; p < from + 16 + (flags & 2 ? 8 : 0); p += 8)
-      if (u64(m.at + p) != kUndefined)
-        fail(std::string(what) + " stored in the newest layout (a fractal heap), which is not read; write the file with libver='earliest' and "
-                                 "track_order=False, h5py's defaults", m.at);
+    if (u8(m.at) != 0 || (flags & ~3)) fail("a table of members of unknown version", m.at);
+    uint64_t p = m.at + 2 + (flags & 1 ? (links ? 8 : 2) : 0);
+    need(m, p - m.at + 16 + (flags & 2 ? 8 : 0));
+    uint64_t heap = u64(p), by_name = u64(p + 8), by_age = flags & 2 ? u64(p + 16) : kUndefined;
+    if (heap == kUndefined) {
+      if (by_name != kUndefined || by_age != kUndefined) fail("a table of members without heap", m.at);
+      return;
+    }
+    DenseTable table(*this, heap, m.at);
+    table.visit(by_name, links ? 5 : 8, [&](uint64_t at, uint64_t size) {
+      Message inner{links ? 0x06u : 0x0Cu, at, size, 0};
+      if (links) link(inner);
+      else attribute(inner);
+    });
+    // The same members again; the library follows this tree when it lists by age.
+    if (by_age != kUndefined) table.visit(by_age, links ? 6 : 9, [](uint64_t, uint64_t) {});
   }
 
   void link(const Message& m) {
@@ -332,11 +300,12 @@ class Checker {
       free = u64(names.at + free);
     }
     std::string_view last;
-    tree_nodes(tree, from, 0, 8, internal_k_, [&](uint64_t leaf, uint64_t) { symbols(leaf, names, last); },
-               [&](uint64_t key) {
-                 if (u64(key) >= names.size) fail("a name lies outside its heap", key);
-                 text(names.at + u64(key), names.at + names.size);
-               });
+    tree_nodes(
+        tree, from, 0, 8, internal_k_, [&](uint64_t leaf, uint64_t) { symbols(leaf, names, last); },
+        [&](uint64_t key) {
+          if (u64(key) >= names.size) fail("a name lies outside its heap", key);
+          text(names.at + u64(key), names.at + names.size);
+        });
   }
 
   struct Heap {
@@ -457,7 +426,8 @@ class Checker {
     if (version < 1 || version > 3) fail("unknown type version " + std::to_string(version), at);
     if (t.size == 0) fail("a type of no bytes", at);
     switch (t.cls) {
-      case 0: case 4: {
+      case 0:
+      case 4: {
         uint64_t q = take(4);
         if (u16(q + 2) == 0 || u16(q) + u16(q + 2) > t.size * 8) fail("an integer type contradicts itself", at);
         break;
@@ -546,7 +516,8 @@ class Checker {
       return std::exchange(p, p + n);
     };
     uint64_t name_at = take(name_size), type_at = take(type_size), space_at = take(space_size);
-    if (name_size == 0 || text(name_at, name_at + name_size).size() + 1 != name_size) fail("an attribute's name contradicts its length", m.at);
+    if (name_size == 0 || text(name_at, name_at + name_size).size() + 1 != name_size)
+      fail("an attribute's name contradicts its length", m.at);
     Type type = datatype(type_at, type_at + type_size, 0);
     Space space = dataspace(space_at, space_at + space_size);
     uint64_t size = times(space.count, type.size, m.at);
@@ -555,7 +526,8 @@ class Checker {
       for (uint64_t i = 0; i < space.count; ++i) heap_string(p + i * 16);
   }
 
-  /// A string of variable length: its length, and where in a global heap it lies. The two must agree, or the library writes past its buffer.
+  /// A string of variable length: its length, and where in a global heap it lies. The two must agree, or the library writes past its
+  /// buffer.
   void heap_string(uint64_t at) {
     uint64_t length = u32(at), address = u64(at + 4), index = u32(at + 12);
     if (length == 0 && (address == 0 || address == kUndefined)) return;
@@ -632,7 +604,8 @@ class Checker {
       bytes(position(address, m.at), size);
     } else if (kind == 2) {
       if (filters) pipeline(*filters, type);
-      if (version != 3) fail("chunks indexed in the newest layout, which is not read; write the file with libver='earliest', h5py's default", m.at);
+      if (version != 3)
+        fail("chunks indexed in the newest layout, which is not read; write the file with libver='earliest', h5py's default", m.at);
       chunks(m, type, space, filters.has_value());
     } else {
       fail("a dataset that lies in other files, which are not read", m.at);
@@ -681,26 +654,23 @@ class Checker {
     uint64_t tree = u64(m.at + 3), count = 0;
     if (tree == kUndefined) return;
     uint64_t key_size = 8 + rank * 8;
-    tree_nodes(tree, m.at, 1, key_size, chunk_k_,
-               [&](uint64_t address, uint64_t key) {
-                 uint64_t size = u32(key);
-                 if (++count > expected) fail("more chunks than their dataset has room for", key);
-                 if (!filtered && size != bytes_each) fail("a chunk of another size than declared", key);
-                 if (size == 0) fail("a chunk without bytes", key);
-                 bytes(position(address, key), size);
-                 for (uint64_t i = 0; i < rank; ++i) {
-                   uint64_t offset = u64(key + 8 + i * 8);
-                   if (offset % chunk[i] || (i + 1 < rank ? offset >= space.dims[i] : offset != 0)) fail("a chunk outside its dataset", key);
-                 }
-               },
-               [](uint64_t) {});
+    tree_nodes(
+        tree, m.at, 1, key_size, chunk_k_,
+        [&](uint64_t address, uint64_t key) {
+          uint64_t size = u32(key);
+          if (++count > expected) fail("more chunks than their dataset has room for", key);
+          if (!filtered && size != bytes_each) fail("a chunk of another size than declared", key);
+          if (size == 0) fail("a chunk without bytes", key);
+          bytes(position(address, key), size);
+          for (uint64_t i = 0; i < rank; ++i) {
+            uint64_t offset = u64(key + 8 + i * 8);
+            if (offset % chunk[i] || (i + 1 < rank ? offset >= space.dims[i] : offset != 0)) fail("a chunk outside its dataset", key);
+          }
+        },
+        [](uint64_t) {});
   }
 
-  std::span<const std::byte> file_;
-  const std::string& where_;
-  uint64_t base_ = 0;
   uint64_t leaf_k_ = 4, internal_k_ = 16, chunk_k_ = 32;
-  std::string path_;
   std::vector<Pending> pending_;
   std::unordered_set<uint64_t> seen_;
   std::unordered_map<uint64_t, std::unordered_map<uint64_t, uint64_t>> heaps_;

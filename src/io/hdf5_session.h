@@ -68,11 +68,13 @@ class Id {
 /// The library's own words on the last failure: the innermost message, which is the most concrete.
 inline std::string library_reason() {
   std::string text;
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD,
-           [](unsigned n, const H5E_error2_t* e, void* out) -> herr_t {
-             if (n == 0 && e->desc) *static_cast<std::string*>(out) = e->desc;
-             return 0;
-           }, &text);
+  H5Ewalk2(
+      H5E_DEFAULT, H5E_WALK_UPWARD,
+      [](unsigned n, const H5E_error2_t* e, void* out) -> herr_t {
+        if (n == 0 && e->desc) *static_cast<std::string*>(out) = e->desc;
+        return 0;
+      },
+      &text);
   return text.empty() ? "the library gives no reason" : text;
 }
 
@@ -157,6 +159,38 @@ inline const char* class_name(H5T_class_t c) {
     case H5T_INTEGER: return "integers of an unusual layout";
     default: return "an unknown type";
   }
+}
+
+inline bool native_order(hid_t type) { return H5Tget_order(type) != H5T_ORDER_BE; }
+
+/// The dtype of an integer type that fills its bytes; false for others.
+inline bool integer_dtype(hid_t type, DType& out) {
+  size_t size = H5Tget_size(type);
+  if (H5Tget_precision(type) != size * 8 || H5Tget_offset(type) != 0) return false;
+  H5T_order_t order = H5Tget_order(type);
+  if (size > 1 && order != H5T_ORDER_LE && order != H5T_ORDER_BE) return false;
+  bool is_signed = H5Tget_sign(type) == H5T_SGN_2;
+  switch (size) {
+    case 1: out = is_signed ? DType::Int8 : DType::UInt8; return true;
+    case 2: out = is_signed ? DType::Int16 : DType::UInt16; return true;
+    case 4: out = is_signed ? DType::Int32 : DType::UInt32; return true;
+    case 8: out = is_signed ? DType::Int64 : DType::UInt64; return true;
+    default: return false;
+  }
+}
+/// The dtype of an IEEE or bfloat16 type; false for other layouts.
+inline bool float_dtype(hid_t type, DType& out) {
+  size_t sign, exponent, exponent_bits, mantissa, mantissa_bits, size = H5Tget_size(type);
+  H5T_order_t order = H5Tget_order(type);
+  if (order != H5T_ORDER_LE && order != H5T_ORDER_BE) return false;
+  if (H5Tget_fields(type, &sign, &exponent, &exponent_bits, &mantissa, &mantissa_bits) < 0) return false;
+  if (sign != size * 8 - 1 || mantissa != 0 || exponent != mantissa_bits || H5Tget_norm(type) != H5T_NORM_IMPLIED) return false;
+  if (H5Tget_ebias(type) != (size_t{1} << (exponent_bits - 1)) - 1) return false;
+  if (size == 2 && exponent_bits == 5 && mantissa_bits == 10) return out = DType::Float16, true;
+  if (size == 2 && exponent_bits == 8 && mantissa_bits == 7) return out = DType::BFloat16, true;
+  if (size == 4 && exponent_bits == 8 && mantissa_bits == 23) return out = DType::Float32, true;
+  if (size == 8 && exponent_bits == 11 && mantissa_bits == 52) return out = DType::Float64, true;
+  return false;
 }
 
 }  // namespace keras::io::hdf5

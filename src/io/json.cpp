@@ -72,10 +72,11 @@ class Parser {
       for (char c : s_.substr(at, 20)) received += c >= ' ' && c <= '~' ? c : '?';
       received = "'" + received + "'";
     }
-    throw ValueError(ErrorText{.what = "invalid JSON: " + what,
-                               .where = where_ + (where_.empty() ? "" : ", ") + "line " + std::to_string(line) + ", column " +
-                                        std::to_string(column),
-                               .received = received}.str());
+    throw ValueError(
+        ErrorText{.what = "invalid JSON: " + what,
+                  .where = where_ + (where_.empty() ? "" : ", ") + "line " + std::to_string(line) + ", column " + std::to_string(column),
+                  .received = received}
+            .str());
   }
   void skip_space() {
     while (i_ < s_.size() && (s_[i_] == ' ' || s_[i_] == '\n' || s_[i_] == '\t' || s_[i_] == '\r')) ++i_;
@@ -172,7 +173,9 @@ class Parser {
         size_t escape = i_++;
         char c = i_ < s_.size() ? s_[i_++] : '\0';
         switch (c) {
-          case '"': case '\\': case '/': out += c; break;
+          case '"':
+          case '\\':
+          case '/': out += c; break;
           case 'b': out += '\b'; break;
           case 'f': out += '\f'; break;
           case 'n': out += '\n'; break;

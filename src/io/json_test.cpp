@@ -62,8 +62,34 @@ TEST(Json, NamesPlace) {
 }
 
 TEST(Json, RefusesWhatPythonRefuses) {
-  for (const char* text : {"", " ", "{", "[1,]", "{\"a\":1,}", "{a:1}", "01", "1.", ".5", "+1", "1e", "nul", "'a'", "\"a", "\"\\x\"", "\"\\u12g4\"",
-                           "\"\n\"", "1 2", "[1 2]", "{\"a\" 1}", "-", "--1", "\xef\xbb\xbf{}", "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "tru", "-NaN"})
+  for (const char* text : {"",
+                           " ",
+                           "{",
+                           "[1,]",
+                           "{\"a\":1,}",
+                           "{a:1}",
+                           "01",
+                           "1.",
+                           ".5",
+                           "+1",
+                           "1e",
+                           "nul",
+                           "'a'",
+                           "\"a",
+                           "\"\\x\"",
+                           "\"\\u12g4\"",
+                           "\"\n\"",
+                           "1 2",
+                           "[1 2]",
+                           "{\"a\" 1}",
+                           "-",
+                           "--1",
+                           "\xef\xbb\xbf{}",
+                           "\"\xff\"",
+                           "\"\xc0\x80\"",
+                           "\"\xed\xa0\x80\"",
+                           "tru",
+                           "-NaN"})
     EXPECT_THROW(parse_json(text, "t"), ValueError) << text;
 }
 
@@ -75,7 +101,12 @@ TEST(Json, LimitsDepth) {
 TEST(Json, SurvivesDamage) {
   std::string text = R"({"a": [1, 2.5e-3, NaN, "\ud83d\ude00\n"], "bb": {"c": null, "d": true}, "e": "text"})";
   auto bytes = as_bytes(text);
-  damage(Bytes(bytes.begin(), bytes.end()), [](Bytes b) { to_json(parse_json({reinterpret_cast<const char*>(b.data()), b.size()}, "t")); }, 3000);
+  damage(
+      Bytes(bytes.begin(), bytes.end()),
+      [](Bytes b) {
+        to_json(parse_json({reinterpret_cast<const char*>(b.data()), b.size()}, "t"));
+      },
+      3000);
 }
 
 TEST(Json, ConfigsOfKerasComeBackByteForByte) {

@@ -127,25 +127,29 @@ struct Kind {
 
 Kind kind_of(const std::string& descr, const std::string& where) {
   auto refuse = [&](const std::string& why) -> ValueError {
-    return ValueError(ErrorText{.what = "the array has NumPy's dtype '" + descr.substr(0, 40) + "': " + why,
-                                .where = where,
-                                .expected = "bool, ints, floats"}.str());
+    return ValueError(ErrorText{
+        .what = "the array has NumPy's dtype '" + descr.substr(0, 40) + "': " + why, .where = where, .expected = "bool, ints, floats"}
+                          .str());
   };
   if (descr.empty()) throw refuse("there is no such dtype");
   bool marked = descr[0] == '<' || descr[0] == '>' || descr[0] == '|' || descr[0] == '=';
   char order = marked ? descr[0] : '=';
   std::string code = descr.substr(marked ? 1 : 0);
   static constexpr std::pair<const char*, DType> known[] = {
-      {"b1", DType::Bool},    {"?", DType::Bool},     {"i1", DType::Int8},    {"i2", DType::Int16},   {"i4", DType::Int32},
-      {"i8", DType::Int64},   {"u1", DType::UInt8},   {"u2", DType::UInt16},  {"u4", DType::UInt32},  {"u8", DType::UInt64},
+      {"b1", DType::Bool},    {"?", DType::Bool},     {"i1", DType::Int8},    {"i2", DType::Int16},    {"i4", DType::Int32},
+      {"i8", DType::Int64},   {"u1", DType::UInt8},   {"u2", DType::UInt16},  {"u4", DType::UInt32},   {"u8", DType::UInt64},
       {"f2", DType::Float16}, {"f4", DType::Float32}, {"f8", DType::Float64}, {"V2", DType::BFloat16}, {"bfloat16", DType::BFloat16}};
   for (const auto& [name, dtype] : known)
     if (code == name) return {dtype, order == '>' && dtype_size(dtype) > 1 && dtype != DType::BFloat16};
   switch (code.empty() ? '\0' : code[0]) {
-    case 'U': case 'S': case 'a': case 'T': throw refuse("strings cannot be read into a tensor");
+    case 'U':
+    case 'S':
+    case 'a':
+    case 'T': throw refuse("strings cannot be read into a tensor");
     case 'O': throw refuse("Python objects are pickled code and are never loaded");
     case 'c': throw refuse("complex numbers are not offered");
-    case 'M': case 'm': throw refuse("dates and times are not offered");
+    case 'M':
+    case 'm': throw refuse("dates and times are not offered");
     case 'V': throw refuse("raw records are not offered");
     case 'f': throw refuse("floats of that size are not offered");
     default: throw refuse("there is no such dtype here");
@@ -294,7 +298,8 @@ Array NpzReader::read(std::string_view name) const {
     if (names_.size() > 20) all += ", ...";
     throw ValueError(ErrorText{.what = "the archive has no array '" + std::string(name) + "'" + did_you_mean(name, names_),
                                .where = zip_.where(),
-                               .expected = all.empty() ? "an archive with arrays" : "one of " + all}.str());
+                               .expected = all.empty() ? "an archive with arrays" : "one of " + all}
+                         .str());
   }
   return parse_npy(zip_.read(std::string(name) + ".npy"), zip_.where() + ", array '" + std::string(name) + "'");
 }

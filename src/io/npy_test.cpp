@@ -77,7 +77,8 @@ TEST(Npy, RefusesByName) {
   refuse("|V8", "records");
   refuse("<f16", "size");
   refuse("<q9", "dtype");
-  expect_error<ValueError>([] { parse_npy(npy("{'descr': [('a', '<i4')], 'fortran_order': False, 'shape': (1,), }", "1234"), "f.npy"); }, {"records"});
+  expect_error<ValueError>([] { parse_npy(npy("{'descr': [('a', '<i4')], 'fortran_order': False, 'shape': (1,), }", "1234"), "f.npy"); },
+                           {"records"});
 }
 
 TEST(Npy, RefusesLies) {
@@ -131,7 +132,8 @@ TEST(Npz, ReadsOthersBesideAnUnreadableArray) {
 }
 
 TEST(Npz, SurvivesDamage) {
-  damage(npz_bytes(arrays()), [](Bytes b) { NpzReader(std::move(b), "t").read_all(); }, 2000);
+  damage(
+      npz_bytes(arrays()), [](Bytes b) { NpzReader(std::move(b), "t").read_all(); }, 2000);
 }
 
 TEST(Npz, NumPysArraysComeBackByteForByte) {

@@ -51,9 +51,7 @@ template <class F> void damage(const Bytes& good, F&& read, int rounds = 600, si
   auto attempt = [&](Bytes bytes, const std::string& what) {
     try {
       read(std::move(bytes));
-    } catch (const Error& e) {
-      EXPECT_NE(std::string(e.what()), "") << what;
-    } catch (const std::exception& e) {
+    } catch (const Error& e) { EXPECT_NE(std::string(e.what()), "") << what; } catch (const std::exception& e) {
       ADD_FAILURE() << what << ": " << e.what();
     }
   };
@@ -84,10 +82,9 @@ template <class E, class F> void expect_error(F&& f, std::initializer_list<const
     f();
     ADD_FAILURE() << "no error";
   } catch (const E& e) {
-    for (const char* part : parts) EXPECT_NE(std::string(e.what()).find(part), std::string::npos) << "'" << part << "' not in: " << e.what();
-  } catch (const std::exception& e) {
-    ADD_FAILURE() << "another kind of error: " << e.what();
-  }
+    for (const char* part : parts)
+      EXPECT_NE(std::string(e.what()).find(part), std::string::npos) << "'" << part << "' not in: " << e.what();
+  } catch (const std::exception& e) { ADD_FAILURE() << "another kind of error: " << e.what(); }
 }
 
 }  // namespace keras::io

@@ -24,8 +24,8 @@ std::string error_text(int code) {
 }
 
 ValueError bad_archive(const std::string& where, const std::string& why, const std::string& member = {}) {
-  return ValueError(ErrorText{.what = "not a usable zip archive: " + why,
-                              .where = where + (member.empty() ? "" : ", member '" + member + "'")}.str());
+  return ValueError(
+      ErrorText{.what = "not a usable zip archive: " + why, .where = where + (member.empty() ? "" : ", member '" + member + "'")}.str());
 }
 
 /// Why a member of that name could be unpacked outside its folder, or "".
@@ -72,16 +72,21 @@ struct ZipReader::Impl {
       if (stat.comp_method != ZIP_CM_STORE && stat.comp_method != ZIP_CM_DEFLATE)
         throw bad_archive(where, "its compression method " + std::to_string(stat.comp_method) + " is neither stored nor deflated", name);
       if (stat.comp_size > archive_bytes)
-        throw bad_archive(where, "it declares " + std::to_string(stat.comp_size) + " stored bytes in an archive of " +
-                                     std::to_string(archive_bytes) + " (truncated?)", name);
+        throw bad_archive(where,
+                          "it declares " + std::to_string(stat.comp_size) + " stored bytes in an archive of " +
+                              std::to_string(archive_bytes) + " (truncated?)",
+                          name);
       if (stat.comp_method == ZIP_CM_STORE && stat.size != stat.comp_size)
         throw bad_archive(where, "it is stored, but declares two sizes", name);
       if (stat.size > limits.member) throw bad_archive(where, "it declares " + std::to_string(stat.size) + " bytes, too many", name);
       if (stat.size > limits.expansion_floor && stat.size / limits.expansion > stat.comp_size)
-        throw bad_archive(where, "it declares " + std::to_string(stat.size) + " bytes, but takes only " +
-                                     std::to_string(stat.comp_size) + " in the archive (a decompression bomb?)", name);
+        throw bad_archive(where,
+                          "it declares " + std::to_string(stat.size) + " bytes, but takes only " + std::to_string(stat.comp_size) +
+                              " in the archive (a decompression bomb?)",
+                          name);
       total += stat.size;
-      if (total > limits.total) throw bad_archive(where, "its members together declare more than " + std::to_string(limits.total) + " bytes");
+      if (total > limits.total)
+        throw bad_archive(where, "its members together declare more than " + std::to_string(limits.total) + " bytes");
       if (!index.try_emplace(name, entries.size(), i).second) throw bad_archive(where, "the name comes twice", name);
       if (name.back() == '/') {
         index.at(name).first = SIZE_MAX;
@@ -96,8 +101,8 @@ struct ZipReader::Impl {
     if (found == index.end() || found->second.first == SIZE_MAX) {
       std::vector<std::string> known;
       for (const auto& entry : entries) known.push_back(entry.name);
-      throw ValueError(ErrorText{.what = "the archive has no member '" + std::string(name) + "'" + did_you_mean(name, known),
-                                 .where = where}.str());
+      throw ValueError(
+          ErrorText{.what = "the archive has no member '" + std::string(name) + "'" + did_you_mean(name, known), .where = where}.str());
     }
     const ZipEntry& entry = entries[found->second.first];
     std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> file(zip_fopen_index(zip, found->second.second, 0), zip_fclose);
@@ -110,7 +115,8 @@ struct ZipReader::Impl {
       out.resize(used + step);
       zip_int64_t n = zip_fread(file.get(), out.data() + used, step);
       if (n < 0) throw bad_archive(where, zip_file_strerror(file.get()), entry.name);
-      if (n == 0) throw bad_archive(where, "it ends after " + std::to_string(used) + " of " + std::to_string(entry.size) + " bytes", entry.name);
+      if (n == 0)
+        throw bad_archive(where, "it ends after " + std::to_string(used) + " of " + std::to_string(entry.size) + " bytes", entry.name);
       used += static_cast<uint64_t>(n);
     }
     out.resize(used);
@@ -130,7 +136,8 @@ ZipReader::ZipReader(const std::string& path, const ZipLimits& limits) : impl_(s
   int code = 0;
   impl_->zip = zip_open(path.c_str(), ZIP_RDONLY, &code);
   if (!impl_->zip) {
-    if (code == ZIP_ER_OPEN || code == ZIP_ER_READ) throw RuntimeError("cannot open '" + path + "': " + std::generic_category().message(errno));
+    if (code == ZIP_ER_OPEN || code == ZIP_ER_READ)
+      throw RuntimeError("cannot open '" + path + "': " + std::generic_category().message(errno));
     throw bad_archive(path, error_text(code) + (code == ZIP_ER_NOZIP ? " (truncated?)" : ""));
   }
   impl_->check(size, limits);

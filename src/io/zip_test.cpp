@@ -97,8 +97,11 @@ TEST(Zip, RefusesNamesThatLeave) {
 
 TEST(Zip, RefusesDuplicates) {
   TempDir dir;
-  expect_error<ValueError>([&] { ZipReader(replaced(raw_archive(dir, {{"aa", "x"}, {"ab", "y"}}, ZIP_CM_STORE), "ab", "aa"), "f.zip"); },
-                           {"f.zip", "'aa'", "twice"});
+  expect_error<ValueError>(
+      [&] {
+        ZipReader(replaced(raw_archive(dir, {{"aa", "x"}, {"ab", "y"}}, ZIP_CM_STORE), "ab", "aa"), "f.zip");
+      },
+      {"f.zip", "'aa'", "twice"});
   ZipWriter zip;
   zip.add_text("a", "");
   EXPECT_THROW(zip.add_text("a", ""), ValueError);
