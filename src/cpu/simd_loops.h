@@ -50,7 +50,7 @@ template <class T> HWY_INLINE void fill(T* out, int64_t count, T value) {
 template <class T, class F> void map1(const Args& k) {
   const hn::ScalableTag<T> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), n = k.n;
-  const T* HWY_RESTRICT a = static_cast<const T*>(k.in[0]);
+  const T* a = static_cast<const T*>(k.in[0]);
   T* out = static_cast<T*>(k.out);
   const F f;
   if (k.scalars & 1) return fill(out, n, hn::GetLane(f(d, hn::Set(d, *a))));
@@ -298,7 +298,7 @@ template <class T, class R, class P> void column_narrow(const ColumnArgs& k) {
 }
 
 template <class T, class R, class P> void column(const ColumnArgs& k) {
-  if (k.cols <= 16 && k.ld == k.cols && k.rows > 1) return column_narrow<T, R, P>(k);
+  if (k.cols > 0 && k.cols <= 16 && k.ld == k.cols && k.rows > 1) return column_narrow<T, R, P>(k);
   const hn::ScalableTag<T> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), rows = k.rows, cols = k.cols, ld = k.ld;
   const T* a = static_cast<const T*>(k.in[0]);
