@@ -16,7 +16,8 @@ namespace keras::cpu {
 namespace {
 
 [[noreturn]] void fail(const ConvDesc& d, const char* what) {
-  throw ValueError(ErrorText{.what = what, .where = "conv", .received = "x " + d.x.str() + ", kernel " + d.w.str() + ", y " + d.y.str()}.str());
+  throw ValueError(
+      ErrorText{.what = what, .where = "conv", .received = "x " + d.x.str() + ", kernel " + d.w.str() + ", y " + d.y.str()}.str());
 }
 
 ConvGeometry geometry(const ConvDesc& d) {
@@ -24,7 +25,8 @@ ConvGeometry geometry(const ConvDesc& d) {
   if (rank < 1 || rank > 3 || d.w.rank() != rank + 2 || d.y.rank() != rank + 2) fail(d, "a convolution has one to three spatial axes");
   if (!d.x.is_static() || !d.w.is_static() || !d.y.is_static()) fail(d, "sizes must be known");
   const size_t r = static_cast<size_t>(rank);
-  if (d.strides.size() != r || d.dilations.size() != r || d.pad_lo.size() != r || d.pad_hi.size() != r) fail(d, "strides, dilations and padding need one entry per spatial axis");
+  if (d.strides.size() != r || d.dilations.size() != r || d.pad_lo.size() != r || d.pad_hi.size() != r)
+    fail(d, "strides, dilations and padding need one entry per spatial axis");
   if (std::any_of(d.strides.begin(), d.strides.end(), [](int64_t v) { return v < 1; }) ||
       std::any_of(d.dilations.begin(), d.dilations.end(), [](int64_t v) { return v < 1; })) {
     fail(d, "strides and dilations are at least 1");
@@ -69,7 +71,8 @@ class EmptyConv final : public engine::Kernel {
 
 // A kernel of one tap that skips no pixel multiplies matrices.
 bool is_product(const ConvGeometry& g) {
-  return g.groups == 1 && g.taps() == 1 && g.stride == std::array<int64_t, 3>{1, 1, 1} && g.lo == std::array<int64_t, 3>{} && g.hi == std::array<int64_t, 3>{};
+  return g.groups == 1 && g.taps() == 1 && g.stride == std::array<int64_t, 3>{1, 1, 1} && g.lo == std::array<int64_t, 3>{} &&
+         g.hi == std::array<int64_t, 3>{};
 }
 
 engine::KernelPtr product(const ConvGeometry& g, ConvPass pass) {
@@ -86,7 +89,8 @@ engine::KernelPtr product(const ConvGeometry& g, ConvPass pass) {
 engine::KernelPtr make(const ConvDesc& desc, ConvPass pass) {
   ConvGeometry g = geometry(desc);
   const Shape& out = pass == ConvPass::Forward ? desc.y : pass == ConvPass::BackwardInput ? desc.x : desc.w;
-  if (desc.x.numel() == 0 || desc.w.numel() == 0 || desc.y.numel() == 0) return std::make_unique<EmptyConv>(g, out.numel(), pass == ConvPass::Forward);
+  if (desc.x.numel() == 0 || desc.w.numel() == 0 || desc.y.numel() == 0)
+    return std::make_unique<EmptyConv>(g, out.numel(), pass == ConvPass::Forward);
   if (is_product(g)) return product(g, pass);
   const bool half = g.dtype == DType::Float16 || g.dtype == DType::BFloat16;
   if (g.dtype == DType::Float32 || g.dtype == DType::BFloat16) {

@@ -11,7 +11,9 @@ namespace {
 
 // Sums of integers wrap, as in XLA; bool is or of ands.
 template <class T> struct Arithmetic {
-  using U = std::conditional_t<std::is_floating_point_v<T>, T, std::conditional_t<(sizeof(T) < 4), uint32_t, std::make_unsigned_t<std::conditional_t<std::is_floating_point_v<T>, int, T>>>>;
+  using U = std::conditional_t<
+      std::is_floating_point_v<T>, T,
+      std::conditional_t<(sizeof(T) < 4), uint32_t, std::make_unsigned_t<std::conditional_t<std::is_floating_point_v<T>, int, T>>>>;
   static T add_product(T sum, T a, T b) { return static_cast<T>(static_cast<U>(sum) + static_cast<U>(a) * static_cast<U>(b)); }
 };
 template <> struct Arithmetic<bool> {
@@ -40,7 +42,9 @@ template <class T> class LoopConv final : public engine::Kernel {
  private:
   static T fma(T sum, T a, T b) { return Arithmetic<T>::add_product(sum, a, b); }
   // Work for a thread: rows of pixels worth about 50 µs.
-  int64_t grain(int64_t rows) const { return std::max<int64_t>(1, static_cast<int64_t>(1e5 * static_cast<double>(rows) / (g_.flops() * static_cast<double>(g_.n)))); }
+  int64_t grain(int64_t rows) const {
+    return std::max<int64_t>(1, static_cast<int64_t>(1e5 * static_cast<double>(rows) / (g_.flops() * static_cast<double>(g_.n))));
+  }
 
   void forward(const T* x, const T* w, const T* bias, const T* add, T* y) const {
     const ConvGeometry& g = g_;
@@ -136,7 +140,8 @@ template <class T> class LoopConv final : public engine::Kernel {
     const int64_t cg = g.group_in(), og = g.group_out(), items = g.taps() * cg;
     parallel_for(items, grain(items), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t c0 = i % cg, kw = i / cg % g.kernel[2], kh = i / cg / g.kernel[2] % g.kernel[1], kd = i / cg / g.kernel[2] / g.kernel[1];
+        const int64_t c0 = i % cg, kw = i / cg % g.kernel[2], kh = i / cg / g.kernel[2] % g.kernel[1],
+                      kd = i / cg / g.kernel[2] / g.kernel[1];
         T* to = dw + i * g.o;
         std::fill(to, to + g.o, T{});
         for (int64_t n = 0; n < g.n; ++n) {

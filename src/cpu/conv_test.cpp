@@ -56,14 +56,16 @@ struct Options {
 ConvDesc describe(DType dtype, Shape x, Shape w, Options o) {
   const size_t r = x.size() - 2;
   const auto or_else = [&](std::vector<int64_t> v, int64_t value) { return v.empty() ? std::vector<int64_t>(r, value) : v; };
-  ConvDesc d{dtype, std::move(x), std::move(w), {}, or_else(o.strides, 1), or_else(o.dilations, 1), or_else(o.lo, 0), or_else(o.hi, 0), o.groups, o.epilogue};
+  ConvDesc d{dtype,    std::move(x), std::move(w), {}, or_else(o.strides, 1), or_else(o.dilations, 1), or_else(o.lo, 0), or_else(o.hi, 0),
+             o.groups, o.epilogue};
   d.y = conv_shape(d);
   return d;
 }
 
 void check(DType dtype, Shape xs, Shape ws, Options o) {
   const ConvDesc d = describe(dtype, std::move(xs), std::move(ws), o);
-  const Buffer x = testing::random_buffer(dtype, d.x.numel(), 1), w = testing::random_buffer(dtype, d.w.numel(), 2), dy = testing::random_buffer(dtype, d.y.numel(), 3);
+  const Buffer x = testing::random_buffer(dtype, d.x.numel(), 1), w = testing::random_buffer(dtype, d.w.numel(), 2),
+               dy = testing::random_buffer(dtype, d.y.numel(), 3);
   const Buffer bias = testing::random_buffer(dtype, d.w.back(), 4), add = testing::random_buffer(dtype, d.y.numel(), 5);
   const std::vector<double> vx = doubles(x), vw = doubles(w), vdy = doubles(dy);
   std::vector<double> y(vdy.size()), dx(vx.size()), dw(vw.size());
@@ -97,12 +99,14 @@ void check(DType dtype, Shape xs, Shape ws, Options o) {
   {
     const auto k = make_conv_backward_input(d);
     SCOPED_TRACE(what + k->describe());
-    testing::expect_close(testing::run_kernel(*k, {&dy, &w}, dtype, d.x.numel()), dx, dtype, noise(*k) * (std::sqrt(static_cast<double>(d.w.numel())) / 2 + 1), "dx");
+    testing::expect_close(testing::run_kernel(*k, {&dy, &w}, dtype, d.x.numel()), dx, dtype,
+                          noise(*k) * (std::sqrt(static_cast<double>(d.w.numel())) / 2 + 1), "dx");
   }
   {
     const auto k = make_conv_backward_filter(d);
     SCOPED_TRACE(what + k->describe());
-    testing::expect_close(testing::run_kernel(*k, {&x, &dy}, dtype, d.w.numel()), dw, dtype, noise(*k) * (std::sqrt(static_cast<double>(d.y.numel() / d.y.back())) + 1), "dw");
+    testing::expect_close(testing::run_kernel(*k, {&x, &dy}, dtype, d.w.numel()), dw, dtype,
+                          noise(*k) * (std::sqrt(static_cast<double>(d.y.numel() / d.y.back())) + 1), "dw");
   }
 }
 
@@ -112,20 +116,20 @@ TEST_P(ConvOf, TwoAxes) {
   const DType t = GetParam();
   check(t, {2, 7, 9, 3}, {3, 3, 3, 5}, {});
   check(t, {2, 7, 9, 3}, {3, 3, 3, 5}, {.lo = {1, 1}, .hi = {1, 1}});
-  check(t, {3, 8, 8, 16}, {3, 3, 16, 32}, {.strides = {2, 2}, .lo = {0, 0}, .hi = {1, 1}});        // "same" of even sizes
+  check(t, {3, 8, 8, 16}, {3, 3, 16, 32}, {.strides = {2, 2}, .lo = {0, 0}, .hi = {1, 1}});  // "same" of even sizes
   check(t, {3, 9, 8, 16}, {5, 3, 16, 8}, {.strides = {1, 2}, .lo = {2, 0}, .hi = {2, 1}});
   check(t, {2, 11, 10, 8}, {3, 2, 8, 8}, {.dilations = {2, 3}, .lo = {2, 1}, .hi = {2, 2}});
-  check(t, {2, 6, 6, 10}, {1, 1, 10, 12}, {});                                                     // a product
+  check(t, {2, 6, 6, 10}, {1, 1, 10, 12}, {});  // a product
   check(t, {2, 7, 6, 10}, {1, 1, 10, 12}, {.strides = {2, 2}});
   check(t, {2, 5, 5, 4}, {5, 5, 4, 3}, {});
   check(t, {5, 12, 12, 1}, {3, 3, 1, 32}, {});
   check(t, {2, 8, 7, 6}, {4, 4, 6, 5}, {.strides = {3, 3}, .lo = {1, 2}, .hi = {2, 1}});
-  check(t, {1, 3, 3, 2}, {2, 2, 2, 2}, {.strides = {2, 1}});                                       // rows that no output reads
+  check(t, {1, 3, 3, 2}, {2, 2, 2, 2}, {.strides = {2, 1}});  // rows that no output reads
 }
 
 TEST_P(ConvOf, OneAxisAndThree) {
   const DType t = GetParam();
-  check(t, {3, 17, 4}, {5, 4, 6}, {.lo = {4}});                                                    // causal
+  check(t, {3, 17, 4}, {5, 4, 6}, {.lo = {4}});  // causal
   check(t, {2, 20, 16}, {3, 16, 16}, {.dilations = {4}, .lo = {8}});
   check(t, {2, 21, 3}, {4, 3, 8}, {.strides = {2}, .lo = {1}, .hi = {2}});
   check(t, {2, 5, 6, 7, 3}, {3, 2, 3, 3, 4}, {.lo = {1, 0, 1}, .hi = {1, 1, 1}});
@@ -134,9 +138,9 @@ TEST_P(ConvOf, OneAxisAndThree) {
 
 TEST_P(ConvOf, Groups) {
   const DType t = GetParam();
-  check(t, {2, 7, 7, 16}, {3, 3, 1, 16}, {.lo = {1, 1}, .hi = {1, 1}, .groups = 16});              // depthwise
+  check(t, {2, 7, 7, 16}, {3, 3, 1, 16}, {.lo = {1, 1}, .hi = {1, 1}, .groups = 16});  // depthwise
   check(t, {2, 9, 8, 32}, {3, 3, 1, 32}, {.strides = {2, 2}, .lo = {0, 0}, .hi = {1, 1}, .groups = 32});
-  check(t, {2, 7, 7, 5}, {3, 3, 1, 15}, {.lo = {1, 1}, .hi = {1, 1}, .groups = 5});                // depth multiplier 3
+  check(t, {2, 7, 7, 5}, {3, 3, 1, 15}, {.lo = {1, 1}, .hi = {1, 1}, .groups = 5});  // depth multiplier 3
   check(t, {2, 7, 6, 12}, {3, 3, 4, 9}, {.lo = {1, 1}, .hi = {1, 1}, .groups = 3});
   check(t, {2, 7, 6, 32}, {3, 3, 16, 32}, {.groups = 2});
   check(t, {2, 5, 5, 8}, {1, 1, 4, 6}, {.groups = 2});
@@ -148,7 +152,8 @@ TEST_P(ConvOf, Epilogues) {
   const DType t = GetParam();
   for (const bool bias : {false, true}) {
     for (const bool add : {false, true}) {
-      for (const Act act : is_floating(t) ? std::vector<Act>{Act::None, Act::Relu, Act::Gelu, Act::Tanh} : std::vector<Act>{Act::None, Act::Relu}) {
+      for (const Act act :
+           is_floating(t) ? std::vector<Act>{Act::None, Act::Relu, Act::Gelu, Act::Tanh} : std::vector<Act>{Act::None, Act::Relu}) {
         const Epilogue e{.bias = bias, .act = act, .alpha = act == Act::Relu && add && is_floating(t) ? 0.1f : 0.0f, .add = add};
         check(t, {3, 6, 6, 8}, {3, 3, 8, 16}, {.lo = {1, 1}, .hi = {1, 1}, .epilogue = e, .gradients = false});
         check(t, {3, 6, 6, 8}, {1, 1, 8, 16}, {.epilogue = e, .gradients = false});
@@ -166,15 +171,19 @@ TEST_P(ConvOf, CropsAndEmptySizes) {
   check(t, {2, 4, 4, 0}, {3, 3, 0, 4}, {.epilogue = {.bias = true}});
 }
 
-INSTANTIATE_TEST_SUITE_P(Conv, ConvOf, ::testing::Values(DType::Float32, DType::Float64, DType::BFloat16, DType::Float16, DType::Int32, DType::Int8),
+INSTANTIATE_TEST_SUITE_P(Conv, ConvOf,
+                         ::testing::Values(DType::Float32, DType::Float64, DType::BFloat16, DType::Float16, DType::Int32, DType::Int8),
                          [](const auto& info) { return std::string(dtype_name(info.param)); });
 
 TEST(Conv, LargeOnesInPieces) {
-  check(DType::Float32, {4, 30, 30, 32}, {3, 3, 32, 32}, {.lo = {1, 1}, .hi = {1, 1}, .epilogue = {.bias = true, .act = Act::Relu, .add = true}});  // Winograd
+  check(DType::Float32, {4, 30, 30, 32}, {3, 3, 32, 32},
+        {.lo = {1, 1}, .hi = {1, 1}, .epilogue = {.bias = true, .act = Act::Relu, .add = true}});  // Winograd
   check(DType::Float32, {9, 14, 14, 64}, {3, 3, 64, 64}, {.lo = {1, 1}, .hi = {1, 1}, .epilogue = {.bias = true}});
   check(DType::Float32, {3, 16, 17, 40}, {3, 3, 40, 50}, {.lo = {0, 1}, .hi = {1, 0}});  // its padding to whole blocks
-  check(DType::Float32, {1, 40, 40, 32}, {5, 5, 32, 16}, {.lo = {2, 2}, .hi = {2, 2}, .epilogue = {.bias = true, .act = Act::Relu}});  // rows
-  check(DType::Float32, {2, 33, 20, 32}, {5, 3, 32, 32}, {.strides = {2, 1}, .dilations = {1, 2}, .lo = {1, 2}, .hi = {2, 2}, .epilogue = {.add = true}});
+  check(DType::Float32, {1, 40, 40, 32}, {5, 5, 32, 16},
+        {.lo = {2, 2}, .hi = {2, 2}, .epilogue = {.bias = true, .act = Act::Relu}});  // rows
+  check(DType::Float32, {2, 33, 20, 32}, {5, 3, 32, 32},
+        {.strides = {2, 1}, .dilations = {1, 2}, .lo = {1, 2}, .hi = {2, 2}, .epilogue = {.add = true}});
   check(DType::Float32, {33, 12, 12, 16}, {3, 3, 16, 16}, {});
   check(DType::Float32, {20, 28, 28, 1}, {3, 3, 1, 32}, {.epilogue = {.bias = true, .act = Act::Relu}});
   check(DType::Float32, {8, 20, 20, 64}, {3, 3, 1, 64}, {.lo = {1, 1}, .hi = {1, 1}, .groups = 64});
@@ -195,12 +204,14 @@ TEST(Conv, OneKernelFromManyThreads) {
   const Buffer x = testing::random_buffer(DType::Float32, d.x.numel(), 1), w = testing::random_buffer(DType::Float32, d.w.numel(), 2),
                dy = testing::random_buffer(DType::Float32, d.y.numel(), 3);
   const auto forward = make_conv(d), filter = make_conv_backward_filter(d);
-  const Buffer y = testing::run_kernel(*forward, {&x, &w}, DType::Float32, d.y.numel()), dw = testing::run_kernel(*filter, {&x, &dy}, DType::Float32, d.w.numel());
+  const Buffer y = testing::run_kernel(*forward, {&x, &w}, DType::Float32, d.y.numel()),
+               dw = testing::run_kernel(*filter, {&x, &dy}, DType::Float32, d.w.numel());
   std::atomic<int> bad{0};
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
-      Buffer scratch(DType::UInt8, static_cast<int64_t>(std::max(forward->scratch_bytes(), filter->scratch_bytes()))), out(DType::Float32, std::max(y.size(), dw.size()));
+      Buffer scratch(DType::UInt8, static_cast<int64_t>(std::max(forward->scratch_bytes(), filter->scratch_bytes()))),
+          out(DType::Float32, std::max(y.size(), dw.size()));
       for (int i = 0; i < 10; ++i) {
         void *in[] = {x.data(), w.data()}, *in2[] = {x.data(), dy.data()}, *to[] = {out.data()};
         forward->run(in, to, scratch.data());

@@ -56,12 +56,16 @@ class DnnlConv final : public engine::Kernel {
     if (!good_) return;
     slots_ = static_cast<int>(std::min<int64_t>(static_cast<int64_t>(pieces_.size()), num_threads()));
     slot_bytes_ = call_bytes_ + first_bytes_ + second_bytes_;
-    const int64_t partials = pass == ConvPass::BackwardFilter && (pieces_.size() > 1 || weights_reorder_ != nullptr) ? static_cast<int64_t>(pieces_.size()) : 0;
+    const int64_t partials =
+        pass == ConvPass::BackwardFilter && (pieces_.size() > 1 || weights_reorder_ != nullptr) ? static_cast<int64_t>(pieces_.size()) : 0;
     partial_bytes_ = static_cast<size_t>(partials) * aligned_bytes(weights_md_.get_size());
     total_scratch_ = weights_bytes_ + partial_bytes_ + slot_bytes_ * static_cast<size_t>(slots_);
-    text_ = std::string("conv") + (pass == ConvPass::Forward ? "" : pass == ConvPass::BackwardInput ? " backward input" : " backward filter") + " by oneDNN (" +
-            variants_[0].main->impl() + "), " + std::to_string(pieces_.size()) + " pieces" + (weights_reorder_ != nullptr ? ", kernel reordered" : "") +
-            (variants_[0].first != nullptr ? ", input reordered" : "");
+    text_ = std::string("conv") +
+            (pass == ConvPass::Forward         ? ""
+             : pass == ConvPass::BackwardInput ? " backward input"
+                                               : " backward filter") +
+            " by oneDNN (" + variants_[0].main->impl() + "), " + std::to_string(pieces_.size()) + " pieces" +
+            (weights_reorder_ != nullptr ? ", kernel reordered" : "") + (variants_[0].first != nullptr ? ", input reordered" : "");
   }
   bool good() const { return good_; }
   size_t scratch_bytes() const override { return total_scratch_; }
@@ -187,8 +191,9 @@ class DnnlConv final : public engine::Kernel {
         if (!suits(pd)) return false;
         first = pd.diff_dst_desc(), second = pd.diff_src_desc();
         take_weights(pd.weights_desc());
-        v.main = std::make_unique<DnnlCall>(pd, dnnl::convolution_backward_data(pd),
-                                            std::vector<DnnlCall::Arg>{{DNNL_ARG_DIFF_DST, first}, {DNNL_ARG_WEIGHTS, weights_md_}, {DNNL_ARG_DIFF_SRC, second}});
+        v.main = std::make_unique<DnnlCall>(
+            pd, dnnl::convolution_backward_data(pd),
+            std::vector<DnnlCall::Arg>{{DNNL_ARG_DIFF_DST, first}, {DNNL_ARG_WEIGHTS, weights_md_}, {DNNL_ARG_DIFF_SRC, second}});
         break;
       }
       case ConvPass::BackwardFilter: {
@@ -196,8 +201,9 @@ class DnnlConv final : public engine::Kernel {
         if (!suits(pd)) return false;
         first = pd.src_desc(), second = pd.diff_dst_desc();
         take_weights(pd.diff_weights_desc());
-        v.main = std::make_unique<DnnlCall>(pd, dnnl::convolution_backward_weights(pd),
-                                            std::vector<DnnlCall::Arg>{{DNNL_ARG_SRC, first}, {DNNL_ARG_DIFF_WEIGHTS, weights_md_}, {DNNL_ARG_DIFF_DST, second}});
+        v.main = std::make_unique<DnnlCall>(
+            pd, dnnl::convolution_backward_weights(pd),
+            std::vector<DnnlCall::Arg>{{DNNL_ARG_SRC, first}, {DNNL_ARG_DIFF_WEIGHTS, weights_md_}, {DNNL_ARG_DIFF_DST, second}});
         break;
       }
     }
@@ -254,7 +260,8 @@ class DnnlConv final : public engine::Kernel {
         int64_t from = 0;
         if (cuts > 1) {
           const int64_t lo = r * g_.stride[outer()] - g_.lo[outer()];
-          const int64_t hi = (r + p.out_rows - 1) * g_.stride[outer()] + (g_.kernel[outer()] - 1) * g_.dilation[outer()] + 1 - g_.lo[outer()];
+          const int64_t hi =
+              (r + p.out_rows - 1) * g_.stride[outer()] + (g_.kernel[outer()] - 1) * g_.dilation[outer()] + 1 - g_.lo[outer()];
           from = std::max<int64_t>(0, lo);
           const int64_t to = std::min(g_.in[outer()], hi);
           if (from >= to) return false;
@@ -296,7 +303,8 @@ class DnnlConv final : public engine::Kernel {
       v.second->run(back, slot);
     }
     // oneDNN's relu makes 0 of NaN, so the activation is ours, while the piece is in the cache.
-    if (pass_ == ConvPass::Forward) apply_epilogue(g_.epilogue, g_.dtype, second, nullptr, add == nullptr ? nullptr : add + y_at, p.pixels, g_.o, g_.o);
+    if (pass_ == ConvPass::Forward)
+      apply_epilogue(g_.epilogue, g_.dtype, second, nullptr, add == nullptr ? nullptr : add + y_at, p.pixels, g_.o, g_.o);
   }
 
   // Partial sums of the kernel's gradient, added in order in the layout in which they came.
@@ -310,7 +318,8 @@ class DnnlConv final : public engine::Kernel {
         const float* from = reinterpret_cast<const float*>(partials + s * step);
         for (int64_t i = begin; i < end; ++i) sum[i] += from[i];
       }
-      if (weights_reorder_ == nullptr) std::memcpy(static_cast<float*>(to) + begin, sum + begin, static_cast<size_t>(end - begin) * sizeof(float));
+      if (weights_reorder_ == nullptr)
+        std::memcpy(static_cast<float*>(to) + begin, sum + begin, static_cast<size_t>(end - begin) * sizeof(float));
     });
     if (weights_reorder_ == nullptr) return;
     void* data[] = {partials, to};

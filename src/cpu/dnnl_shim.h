@@ -45,7 +45,8 @@ inline dnnl::matmul::primitive_desc matmul_pd(const dnnl::engine& eng, const Md&
                                               const dnnl::primitive_attr& attr) {
   return dnnl::matmul::primitive_desc(eng, a, b, bias, c, attr, true);
 }
-inline dnnl::convolution_forward::primitive_desc conv_forward_pd(const dnnl::engine& eng, const ConvArgs& c, const dnnl::primitive_attr& attr) {
+inline dnnl::convolution_forward::primitive_desc conv_forward_pd(const dnnl::engine& eng, const ConvArgs& c,
+                                                                 const dnnl::primitive_attr& attr) {
   return dnnl::convolution_forward::primitive_desc(eng, dnnl::prop_kind::forward_training, c.algorithm, c.src, c.weights, c.bias, c.dst,
                                                    c.strides, c.dilations, c.pad_lo, c.pad_hi, attr, true);
 }
@@ -70,20 +71,17 @@ inline dnnl::matmul::primitive_desc matmul_pd(const dnnl::engine& eng, const Md&
   try {
     const auto d = is_zero(bias) ? dnnl::matmul::desc(a, b, c) : dnnl::matmul::desc(a, b, bias, c);
     return dnnl::matmul::primitive_desc(d, attr, eng, true);
-  } catch (const dnnl::error&) {
-    return {};
-  }
+  } catch (const dnnl::error&) { return {}; }
 }
-inline dnnl::convolution_forward::primitive_desc conv_forward_pd(const dnnl::engine& eng, const ConvArgs& c, const dnnl::primitive_attr& attr) {
+inline dnnl::convolution_forward::primitive_desc conv_forward_pd(const dnnl::engine& eng, const ConvArgs& c,
+                                                                 const dnnl::primitive_attr& attr) {
   using Desc = dnnl::convolution_forward::desc;
   const auto kind = dnnl::prop_kind::forward_training;
   try {
     const auto d = is_zero(c.bias) ? Desc(kind, c.algorithm, c.src, c.weights, c.dst, c.strides, c.dilations, c.pad_lo, c.pad_hi)
                                    : Desc(kind, c.algorithm, c.src, c.weights, c.bias, c.dst, c.strides, c.dilations, c.pad_lo, c.pad_hi);
     return dnnl::convolution_forward::primitive_desc(d, attr, eng, true);
-  } catch (const dnnl::error&) {
-    return {};
-  }
+  } catch (const dnnl::error&) { return {}; }
 }
 inline dnnl::convolution_backward_data::primitive_desc conv_backward_data_pd(const dnnl::engine& eng, const ConvArgs& c,
                                                                              const dnnl::primitive_attr& attr) {
@@ -92,9 +90,7 @@ inline dnnl::convolution_backward_data::primitive_desc conv_backward_data_pd(con
     if (!hint) return {};
     const dnnl::convolution_backward_data::desc d(c.algorithm, c.src, c.weights, c.dst, c.strides, c.dilations, c.pad_lo, c.pad_hi);
     return dnnl::convolution_backward_data::primitive_desc(d, attr, eng, hint, true);
-  } catch (const dnnl::error&) {
-    return {};
-  }
+  } catch (const dnnl::error&) { return {}; }
 }
 inline dnnl::convolution_backward_weights::primitive_desc conv_backward_weights_pd(const dnnl::engine& eng, const ConvArgs& c,
                                                                                    const dnnl::primitive_attr& attr) {
@@ -103,9 +99,7 @@ inline dnnl::convolution_backward_weights::primitive_desc conv_backward_weights_
     if (!hint) return {};
     const dnnl::convolution_backward_weights::desc d(c.algorithm, c.src, c.weights, c.dst, c.strides, c.dilations, c.pad_lo, c.pad_hi);
     return dnnl::convolution_backward_weights::primitive_desc(d, attr, eng, hint, true);
-  } catch (const dnnl::error&) {
-    return {};
-  }
+  } catch (const dnnl::error&) { return {}; }
 }
 #endif
 

@@ -20,7 +20,8 @@ namespace keras::cpu::testing {
 /// A typed buffer that ends right before a guard, so that writes past the end are seen.
 class Buffer {
  public:
-  Buffer(DType dtype, int64_t n) : dtype_(dtype), n_(n), bytes_(static_cast<size_t>(n) * dtype_size(dtype)), data_(new (std::align_val_t{64}) char[bytes_ + kGuard]) {
+  Buffer(DType dtype, int64_t n)
+      : dtype_(dtype), n_(n), bytes_(static_cast<size_t>(n) * dtype_size(dtype)), data_(new (std::align_val_t{64}) char[bytes_ + kGuard]) {
     std::memset(data_.get(), 0x7b, bytes_ + kGuard);
   }
   void* data() const { return data_.get(); }
@@ -75,7 +76,8 @@ inline Buffer run_kernel(const engine::Kernel& k, const std::vector<const Buffer
     k.run(ins.data(), outs, scratch.data());
     EXPECT_TRUE(first.guard_intact() && out.guard_intact() && scratch.guard_intact()) << k.describe();
     if (i > 0) {
-      EXPECT_EQ(std::memcmp(first.data(), out.data(), out.bytes()), 0) << "bits differ with " << num_threads() << " threads: " << k.describe();
+      EXPECT_EQ(std::memcmp(first.data(), out.data(), out.bytes()), 0)
+          << "bits differ with " << num_threads() << " threads: " << k.describe();
     }
   }
   set_num_threads(threads_before);

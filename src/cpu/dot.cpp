@@ -34,7 +34,8 @@ int64_t product(const Axes& axes) {
 
 std::vector<int64_t> row_major(const Shape& s) {
   std::vector<int64_t> strides(s.size(), 1);
-  for (int i = s.rank() - 2; i >= 0; --i) strides[static_cast<size_t>(i)] = strides[static_cast<size_t>(i) + 1] * std::max<int64_t>(s[i + 1], 1);
+  for (int i = s.rank() - 2; i >= 0; --i)
+    strides[static_cast<size_t>(i)] = strides[static_cast<size_t>(i) + 1] * std::max<int64_t>(s[i + 1], 1);
   return strides;
 }
 
@@ -109,7 +110,8 @@ template <class E> void run_pack(const Axes& axes, void* to, const void* from) {
         offset += rest % axes[i].size * axes[i].stride;
         rest /= axes[i].size;
       }
-      copy_matrix(static_cast<E*>(to) + target, static_cast<const E*>(from) + offset + r0 * rows.stride, r1 - r0, inner.size, rows.stride, inner.stride);
+      copy_matrix(static_cast<E*>(to) + target, static_cast<const E*>(from) + offset + r0 * rows.stride, r1 - r0, inner.size, rows.stride,
+                  inner.stride);
     }
   });
 }
@@ -126,7 +128,8 @@ void run_pack(const Pack& p, size_t element, void* to, const void* from) {
 // ---------------------------------------------------------------------------------------------------------------- integers
 
 template <class T> void integer_gemm(const Gemm& g) {
-  using U = std::conditional_t<std::is_same_v<T, bool>, unsigned, std::make_unsigned_t<std::conditional_t<std::is_same_v<T, bool>, int, T>>>;
+  using U =
+      std::conditional_t<std::is_same_v<T, bool>, unsigned, std::make_unsigned_t<std::conditional_t<std::is_same_v<T, bool>, int, T>>>;
   const T* a = static_cast<const T*>(g.a);
   const T* b = static_cast<const T*>(g.b);
   T* c = static_cast<T*>(g.c);
@@ -144,12 +147,14 @@ template <class T> void integer_gemm(const Gemm& g) {
         const U x = static_cast<U>(a[i * g.a_rs + k * g.a_cs]);
         const T* from = b + k * g.b_rs;
         // 16-bit products overflow int, so multiply as 32-bit unsigned.
-        for (int64_t j = 0; j < g.n; ++j) row[j] = static_cast<T>(static_cast<U>(static_cast<U>(row[j]) + static_cast<U>(1u * x * static_cast<U>(from[j]))));
+        for (int64_t j = 0; j < g.n; ++j)
+          row[j] = static_cast<T>(static_cast<U>(static_cast<U>(row[j]) + static_cast<U>(1u * x * static_cast<U>(from[j]))));
       }
     } else {
       for (int64_t j = 0; j < g.n; ++j) {
         U sum = 0;
-        for (int64_t k = 0; k < g.k; ++k) sum = static_cast<U>(sum + 1u * static_cast<U>(a[i * g.a_rs + k * g.a_cs]) * static_cast<U>(b[k * g.b_rs + j * g.b_cs]));
+        for (int64_t k = 0; k < g.k; ++k)
+          sum = static_cast<U>(sum + 1u * static_cast<U>(a[i * g.a_rs + k * g.a_cs]) * static_cast<U>(b[k * g.b_rs + j * g.b_cs]));
         row[j] = static_cast<T>(sum);
       }
     }
@@ -202,7 +207,7 @@ class DotKernel final : public engine::Kernel {
   size_t element_;
   Epilogue epilogue_;
   int64_t m_ = 1, n_ = 1, k_ = 1, batch_ = 1, columns_ = 1;
-  bool swapped_ = false;  // a single column is computed as a row
+  bool swapped_ = false;    // a single column is computed as a row
   Axes a_batch_, b_batch_;  // of equal sizes, outermost first
   int64_t a_rs_ = 0, a_cs_ = 0, b_rs_ = 0, b_cs_ = 0;
   Pack a_pack_, b_pack_;
@@ -211,7 +216,7 @@ class DotKernel final : public engine::Kernel {
   std::array<Engine, 8> engine_{};
   std::array<DnnlCallPtr, 8> calls_;
   bool uses_dnnl_ = false, good_ = true;
-  bool fused_ = false;  // the epilogue is part of our own loops
+  bool fused_ = false;                                     // the epilogue is part of our own loops
   bool copy_a_ = false, copy_b_ = false, copy_c_ = false;  // pieces for oneDNN through dense copies
   size_t call_bytes_ = 0, copy_a_bytes_ = 0, copy_b_bytes_ = 0;
   size_t slot_bytes_ = 0, partial_bytes_ = 0, total_scratch_ = 0;
@@ -224,7 +229,8 @@ void check(const DotDesc& d) {
     throw ValueError(ErrorText{.what = what, .where = "dot", .received = d.lhs.str() + " and " + d.rhs.str()}.str());
   };
   if (!d.lhs.is_static() || !d.rhs.is_static()) fail("sizes must be known");
-  if (d.lhs_contract.size() != d.rhs_contract.size() || d.lhs_batch.size() != d.rhs_batch.size()) fail("contracted and batch axes must come in pairs");
+  if (d.lhs_contract.size() != d.rhs_contract.size() || d.lhs_batch.size() != d.rhs_batch.size())
+    fail("contracted and batch axes must come in pairs");
   const auto pairs = [&](const std::vector<int>& l, const std::vector<int>& r, std::vector<bool>& lu, std::vector<bool>& ru) {
     for (size_t i = 0; i < l.size(); ++i) {
       if (l[i] < 0 || l[i] >= d.lhs.rank() || r[i] < 0 || r[i] >= d.rhs.rank()) fail("an axis is outside the rank");
@@ -243,7 +249,8 @@ void check(const DotDesc& d) {
 std::vector<int> free_axes(const Shape& s, const std::vector<int>& contract, const std::vector<int>& batch) {
   std::vector<int> out;
   for (int i = 0; i < s.rank(); ++i) {
-    if (std::find(contract.begin(), contract.end(), i) == contract.end() && std::find(batch.begin(), batch.end(), i) == batch.end()) out.push_back(i);
+    if (std::find(contract.begin(), contract.end(), i) == contract.end() && std::find(batch.begin(), batch.end(), i) == batch.end())
+      out.push_back(i);
   }
   return out;
 }
@@ -270,9 +277,12 @@ DotKernel::DotKernel(const DotDesc& desc) : dtype_(desc.dtype), element_(dtype_s
   slot_bytes_ = aligned_bytes(slot_bytes_);
   total_scratch_ = aligned_bytes(a_pack_.bytes) + aligned_bytes(b_pack_.bytes) + partial_bytes_ + slot_bytes_ * static_cast<size_t>(slots_);
   const char* names[] = {"fill", "own loops", "row products", "oneDNN", "integer loops"};
-  text_ = "dot " + std::to_string(batch_) + "x" + std::to_string(m_) + "x" + std::to_string(k_) + "x" + std::to_string(n_) + " by " + names[static_cast<int>(engine_[0])];
+  text_ = "dot " + std::to_string(batch_) + "x" + std::to_string(m_) + "x" + std::to_string(k_) + "x" + std::to_string(n_) + " by " +
+          names[static_cast<int>(engine_[0])];
   if (calls_[0] != nullptr) text_ += " (" + calls_[0]->impl() + ")";
-  if (pieces > 1) text_ += ", pieces " + std::to_string(batch_) + "x" + std::to_string(m_cut_.count) + "x" + std::to_string(k_cut_.count) + "x" + std::to_string(n_cut_.count);
+  if (pieces > 1)
+    text_ += ", pieces " + std::to_string(batch_) + "x" + std::to_string(m_cut_.count) + "x" + std::to_string(k_cut_.count) + "x" +
+             std::to_string(n_cut_.count);
   if (a_pack_.bytes > 0) text_ += ", lhs copied";
   if (b_pack_.bytes > 0) text_ += ", rhs copied";
 }
@@ -303,7 +313,9 @@ void DotKernel::collapse(const DotDesc& d) {
     Axis ignored;
     return static_cast<int>(single(a_k, &ignored)) + static_cast<int>(single(b_k, &ignored));
   };
-  const auto sort_by = [&](const std::vector<int>& axes) { std::sort(order.begin(), order.end(), [&](size_t x, size_t y) { return axes[x] < axes[y]; }); };
+  const auto sort_by = [&](const std::vector<int>& axes) {
+    std::sort(order.begin(), order.end(), [&](size_t x, size_t y) { return axes[x] < axes[y]; });
+  };
   sort_by(d.rhs_contract);
   const int by_rhs = take();
   if (by_rhs < 2) {
@@ -441,7 +453,8 @@ void DotKernel::prepare_calls() {
 }
 
 void DotKernel::piece(const Pointers& p, int64_t batch, int64_t mi, int64_t ni, int64_t ki, char* slot) const {
-  int64_t a_at = mi * m_cut_.size * a_rs_ + ki * k_cut_.size * a_cs_, b_at = ki * k_cut_.size * b_rs_ + ni * n_cut_.size * b_cs_, rest = batch;
+  int64_t a_at = mi * m_cut_.size * a_rs_ + ki * k_cut_.size * a_cs_, b_at = ki * k_cut_.size * b_rs_ + ni * n_cut_.size * b_cs_,
+          rest = batch;
   for (size_t i = a_batch_.size(); i-- > 0;) {
     const int64_t index = rest % a_batch_[i].size;
     a_at += index * a_batch_[i].stride;
@@ -476,7 +489,17 @@ void DotKernel::piece(const Pointers& p, int64_t batch, int64_t mi, int64_t ni, 
   } else if (engine == Engine::Rows) {
     gemv_rows(dtype_, n, k, p.b + b_at * e, b_cs_, p.a + a_at * e, c, 1);
   } else {
-    Gemm g{.m = m, .n = n, .k = k, .a = p.a + a_at * e, .a_rs = a_rs_, .a_cs = a_cs_, .b = p.b + b_at * e, .b_rs = b_rs_, .b_cs = b_cs_, .c = c, .c_ld = n_};
+    Gemm g{.m = m,
+           .n = n,
+           .k = k,
+           .a = p.a + a_at * e,
+           .a_rs = a_rs_,
+           .a_cs = a_cs_,
+           .b = p.b + b_at * e,
+           .b_rs = b_rs_,
+           .b_cs = b_cs_,
+           .c = c,
+           .c_ld = n_};
     if (engine == Engine::Own) {
       if (fused_) g.bias = bias, g.add = add, g.relu = epilogue_.act == Epilogue::Act::Relu;
       g.scratch = slot;
@@ -492,11 +515,13 @@ void DotKernel::piece(const Pointers& p, int64_t batch, int64_t mi, int64_t ni, 
   if (swapped_) {
     // One column of the output per batch (n counts its rows), or a last axis of 1 as well as any other.
     if (columns_ == 1) apply_epilogue(epilogue_, dtype_, c, bias, add, n, 1, 1);
-    else for (int64_t i = 0; i < n;) {  // lhs gives the last axis, because rhs has no free one
-      const int64_t from = (j + i) % columns_, len = std::min(columns_ - from, n - i);
-      apply_epilogue(epilogue_, dtype_, c + i * e, bias == nullptr ? nullptr : bias + from * e, add == nullptr ? nullptr : add + i * e, 1, len, len);
-      i += len;
-    }
+    else
+      for (int64_t i = 0; i < n;) {  // lhs gives the last axis, because rhs has no free one
+        const int64_t from = (j + i) % columns_, len = std::min(columns_ - from, n - i);
+        apply_epilogue(epilogue_, dtype_, c + i * e, bias == nullptr ? nullptr : bias + from * e, add == nullptr ? nullptr : add + i * e, 1,
+                       len, len);
+        i += len;
+      }
   } else if (bias == nullptr || columns_ == n_) {
     apply_epilogue(epilogue_, dtype_, c, bias, add, m, n, n_);
   } else {
@@ -533,7 +558,8 @@ void DotKernel::combine(const Pointers& p) const {
     }
     for (int64_t i = r0 * n_; i < r1 * n_;) {
       const int64_t from = i % columns_, len = std::min(columns_ - from, r1 * n_ - i);
-      apply_epilogue(epilogue_, dtype_, p.c + i * e, p.bias == nullptr ? nullptr : p.bias + from * e, p.add == nullptr ? nullptr : p.add + i * e, 1, len, len);
+      apply_epilogue(epilogue_, dtype_, p.c + i * e, p.bias == nullptr ? nullptr : p.bias + from * e,
+                     p.add == nullptr ? nullptr : p.add + i * e, 1, len, len);
       i += len;
     }
   });
@@ -603,7 +629,10 @@ engine::KernelPtr make_dot(const DotDesc& desc) {
     auto kernel = std::make_unique<DotKernel>(desc);
     if (kernel->good()) return kernel;
   }
-  if (!half) throw RuntimeError(ErrorText{.what = "oneDNN has no matrix product for these shapes", .where = "dot", .received = desc.lhs.str() + " and " + desc.rhs.str()}.str());
+  if (!half)
+    throw RuntimeError(ErrorText{
+        .what = "oneDNN has no matrix product for these shapes", .where = "dot", .received = desc.lhs.str() + " and " + desc.rhs.str()}
+                           .str());
   DotDesc wide = desc;
   wide.dtype = DType::Float32;
   const Shape out = dot_shape(desc);

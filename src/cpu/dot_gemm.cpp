@@ -156,7 +156,8 @@ template <class T> HWY_NOINLINE void transpose(T* to, int64_t to_rs, const T* fr
     for (; c + kN <= cols; c += kN, p += kN, q += kN * to_rs) {
       if constexpr (kN == 4) {
         const hn::RepartitionToWide<decltype(d)> w;
-        const auto v0 = hn::LoadU(d, p), v1 = hn::LoadU(d, p + from_rs), v2 = hn::LoadU(d, p + 2 * from_rs), v3 = hn::LoadU(d, p + 3 * from_rs);
+        const auto v0 = hn::LoadU(d, p), v1 = hn::LoadU(d, p + from_rs), v2 = hn::LoadU(d, p + 2 * from_rs),
+                   v3 = hn::LoadU(d, p + 3 * from_rs);
         const auto l01 = hn::BitCast(w, hn::InterleaveLower(d, v0, v1)), h01 = hn::BitCast(w, hn::InterleaveUpper(d, v0, v1));
         const auto l23 = hn::BitCast(w, hn::InterleaveLower(d, v2, v3)), h23 = hn::BitCast(w, hn::InterleaveUpper(d, v2, v3));
         hn::StoreU(hn::BitCast(d, hn::InterleaveLower(w, l01, l23)), d, q);
@@ -246,11 +247,14 @@ template <class T> void gemm_loops(const Gemm& g) {
   // b that fits, or is used once, needs no blocks of columns.
   int64_t width = std::max<int64_t>(2 * lanes, kBlockBytes / e / std::max<int64_t>(depth, 1) / (2 * lanes) * (2 * lanes));
   if (!pack && g.m <= kPanelRows) width = std::max<int64_t>(g.n, 1);
-  const bool panels = g.a_cs != 1 ? g.a_rs == 1 && g.a_cs * e % 1024 == 0 && g.n >= 96 : g.a_rs * e % 4096 == 0 && g.n >= 64 && g.m > 4 && g.k >= 32;
+  const bool panels =
+      g.a_cs != 1 ? g.a_rs == 1 && g.a_cs * e % 1024 == 0 && g.n >= 96 : g.a_rs * e % 4096 == 0 && g.n >= 64 && g.m > 4 && g.k >= 32;
   T* panel = panels && depth <= kPlainDepth ? static_cast<T*>(g.scratch) : nullptr;
   T* packed = reinterpret_cast<T*>(static_cast<char*>(g.scratch) + kPanelBytes);
   for (int64_t k = 0; k < g.k; k += depth) {
-    Block<T> blk{std::min(depth, g.k - k), a + k * g.a_cs, g.a_rs, g.a_cs, nullptr, g.b_rs, 0, nullptr, g.c_ld, nullptr, nullptr, g.relu, k == 0, k + depth >= g.k};
+    Block<T> blk{
+        std::min(depth, g.k - k), a + k * g.a_cs, g.a_rs, g.a_cs, nullptr, g.b_rs, 0, nullptr, g.c_ld, nullptr, nullptr, g.relu, k == 0,
+        k + depth >= g.k};
     for (int64_t j = 0; j < g.n; j += width) {
       const int64_t n = std::min(width, g.n - j);
       const T* from = b + k * g.b_rs + j * g.b_cs;
@@ -320,8 +324,12 @@ template <class T> void gemv_loops(int64_t m, int64_t k, const T* a, int64_t ld,
 
 void GemmF32(const Gemm& g) { gemm_loops<float>(g); }
 void GemmF64(const Gemm& g) { gemm_loops<double>(g); }
-void GemvF32(int64_t m, int64_t k, const float* a, int64_t ld, const float* x, float* y, int64_t step) { gemv_loops(m, k, a, ld, x, y, step); }
-void GemvF64(int64_t m, int64_t k, const double* a, int64_t ld, const double* x, double* y, int64_t step) { gemv_loops(m, k, a, ld, x, y, step); }
+void GemvF32(int64_t m, int64_t k, const float* a, int64_t ld, const float* x, float* y, int64_t step) {
+  gemv_loops(m, k, a, ld, x, y, step);
+}
+void GemvF64(int64_t m, int64_t k, const double* a, int64_t ld, const double* x, double* y, int64_t step) {
+  gemv_loops(m, k, a, ld, x, y, step);
+}
 
 }  // namespace keras::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -344,7 +352,8 @@ void gemv_rows(DType dtype, int64_t m, int64_t k, const void* a, int64_t a_ld, c
   if (dtype == DType::Float32) {
     HWY_DYNAMIC_DISPATCH(GemvF32)(m, k, static_cast<const float*>(a), a_ld, static_cast<const float*>(x), static_cast<float*>(y), y_step);
   } else {
-    HWY_DYNAMIC_DISPATCH(GemvF64)(m, k, static_cast<const double*>(a), a_ld, static_cast<const double*>(x), static_cast<double*>(y), y_step);
+    HWY_DYNAMIC_DISPATCH(GemvF64)
+    (m, k, static_cast<const double*>(a), a_ld, static_cast<const double*>(x), static_cast<double*>(y), y_step);
   }
 }
 

@@ -27,8 +27,10 @@ std::vector<double> reference(const DotDesc& d, const Buffer& lhs, const Buffer&
   for (const int64_t c : cdims) depth *= c;
   std::vector<int> lfree, rfree;
   const auto has = [](const std::vector<int>& v, int a) { return std::find(v.begin(), v.end(), a) != v.end(); };
-  for (int a = 0; a < d.lhs.rank(); ++a) if (!has(d.lhs_contract, a) && !has(d.lhs_batch, a)) lfree.push_back(a);
-  for (int a = 0; a < d.rhs.rank(); ++a) if (!has(d.rhs_contract, a) && !has(d.rhs_batch, a)) rfree.push_back(a);
+  for (int a = 0; a < d.lhs.rank(); ++a)
+    if (!has(d.lhs_contract, a) && !has(d.lhs_batch, a)) lfree.push_back(a);
+  for (int a = 0; a < d.rhs.rank(); ++a)
+    if (!has(d.rhs_contract, a) && !has(d.rhs_batch, a)) rfree.push_back(a);
   const Shape out = dot_shape(d);
   const auto strides = [](const Shape& s) {
     std::vector<int64_t> v(s.size(), 1);
@@ -72,7 +74,8 @@ std::vector<double> reference(const DotDesc& d, const Buffer& lhs, const Buffer&
 void check(const DotDesc& d) {
   const Shape out = dot_shape(d);
   const Buffer lhs = testing::random_buffer(d.dtype, d.lhs.numel(), 1), rhs = testing::random_buffer(d.dtype, d.rhs.numel(), 2);
-  const Buffer bias = testing::random_buffer(d.dtype, out.empty() ? 1 : out.back(), 3), add = testing::random_buffer(d.dtype, out.numel(), 4);
+  const Buffer bias = testing::random_buffer(d.dtype, out.empty() ? 1 : out.back(), 3),
+               add = testing::random_buffer(d.dtype, out.numel(), 4);
   std::vector<const Buffer*> in{&lhs, &rhs};
   if (d.epilogue.bias) in.push_back(&bias);
   if (d.epilogue.add) in.push_back(&add);
@@ -86,8 +89,9 @@ void check(const DotDesc& d) {
 }
 
 TEST(Dot, MatricesInEveryTransposition) {
-  const std::vector<std::array<int64_t, 3>> sizes{{1, 1, 1}, {32, 784, 128}, {32, 128, 10}, {1, 784, 128}, {5, 7, 3}, {13, 17, 33}, {100, 64, 70}, {1, 300, 1}, {64, 1, 20},
-                                                  {257, 40, 1}, {1, 40, 257}, {2, 1030, 40}, {65, 130, 67}, {33, 1, 1}, {128, 256, 300}};
+  const std::vector<std::array<int64_t, 3>> sizes{{1, 1, 1},    {32, 784, 128}, {32, 128, 10}, {1, 784, 128}, {5, 7, 3},
+                                                  {13, 17, 33}, {100, 64, 70},  {1, 300, 1},   {64, 1, 20},   {257, 40, 1},
+                                                  {1, 40, 257}, {2, 1030, 40},  {65, 130, 67}, {33, 1, 1},    {128, 256, 300}};
   for (const DType dtype : {DType::Float32, DType::Float64, DType::BFloat16, DType::Float16}) {
     for (const auto& [m, k, n] : sizes) {
       if (dtype == DType::Float16 && m * n * k > 300000) continue;
@@ -101,7 +105,8 @@ TEST(Dot, MatricesInEveryTransposition) {
 }
 
 TEST(Dot, IntegersWrapAndBoolsOr) {
-  for (const DType dtype : {DType::Bool, DType::Int8, DType::UInt8, DType::Int16, DType::UInt16, DType::Int32, DType::UInt32, DType::Int64, DType::UInt64}) {
+  for (const DType dtype :
+       {DType::Bool, DType::Int8, DType::UInt8, DType::Int16, DType::UInt16, DType::Int32, DType::UInt32, DType::Int64, DType::UInt64}) {
     check({dtype, {9, 31}, {31, 17}, {1}, {0}, {}, {}, {}});
     check({dtype, {31, 9}, {17, 31}, {0}, {1}, {}, {}, {}});
     check({dtype, {9, 200}, {200}, {1}, {0}, {}, {}, {.bias = dtype != DType::Bool, .add = dtype != DType::Bool}});
@@ -111,18 +116,18 @@ TEST(Dot, IntegersWrapAndBoolsOr) {
 
 TEST(Dot, BatchesAndManyAxes) {
   for (const DType dtype : {DType::Float32, DType::Float64, DType::BFloat16, DType::Int32}) {
-    check({dtype, {3, 4, 5, 6}, {3, 4, 6, 7}, {3}, {2}, {0, 1}, {0, 1}, {}});          // matmul
-    check({dtype, {2, 9, 4, 8}, {2, 11, 4, 8}, {3}, {3}, {0, 2}, {0, 2}, {}});         // attention scores, heads inside
-    check({dtype, {2, 4, 9, 11}, {2, 11, 4, 8}, {3}, {1}, {0, 1}, {0, 2}, {}});        // attention values
+    check({dtype, {3, 4, 5, 6}, {3, 4, 6, 7}, {3}, {2}, {0, 1}, {0, 1}, {}});    // matmul
+    check({dtype, {2, 9, 4, 8}, {2, 11, 4, 8}, {3}, {3}, {0, 2}, {0, 2}, {}});   // attention scores, heads inside
+    check({dtype, {2, 4, 9, 11}, {2, 11, 4, 8}, {3}, {1}, {0, 1}, {0, 2}, {}});  // attention values
     check({dtype, {2, 3, 4, 5}, {4, 5, 6}, {2, 3}, {0, 1}, {}, {}, {.bias = is_floating(dtype)}});
-    check({dtype, {2, 3, 4, 5}, {5, 4, 6}, {2, 3}, {1, 0}, {}, {}, {}});               // contracted axes crossed
+    check({dtype, {2, 3, 4, 5}, {5, 4, 6}, {2, 3}, {1, 0}, {}, {}, {}});                  // contracted axes crossed
     check({dtype, {4, 3, 5}, {3, 6, 2}, {1}, {0}, {}, {}, {.bias = true, .add = true}});  // free axes around a contracted one
     check({dtype, {7, 5}, {3, 5, 4}, {1}, {1}, {}, {}, {.bias = true}});
     check({dtype, {6, 5, 3}, {6, 5, 3}, {}, {}, {0, 1, 2}, {0, 1, 2}, {.bias = true}});  // product element by element
-    check({dtype, {6}, {7}, {}, {}, {}, {}, {}});                                      // outer product
-    check({dtype, {6}, {6}, {0}, {0}, {}, {}, {}});                                    // scalar
+    check({dtype, {6}, {7}, {}, {}, {}, {}, {}});                                        // outer product
+    check({dtype, {6}, {6}, {0}, {0}, {}, {}, {}});                                      // scalar
     check({dtype, {5, 3, 4}, {4, 5, 2}, {2}, {0}, {0}, {1}, {}});
-    check({dtype, {3, 4, 5}, {5, 4, 3}, {1}, {1}, {2, 0}, {0, 2}, {}});                // batch axes crossed
+    check({dtype, {3, 4, 5}, {5, 4, 3}, {1}, {1}, {2, 0}, {0, 2}, {}});                  // batch axes crossed
     check({dtype, {4, 6, 8}, {4, 8}, {2}, {1}, {0}, {0}, {.bias = true, .add = true}});  // a matrix times a vector, in batches
     check({dtype, {2, 1, 64, 64}, {2, 1, 64, 64}, {3}, {2}, {0, 1}, {0, 1}, {}});
   }
@@ -133,7 +138,12 @@ TEST(Dot, Epilogues) {
   for (const DType dtype : {DType::Float32, DType::Float64, DType::BFloat16, DType::Float16}) {
     for (const Act act : {Act::None, Act::Relu, Act::Relu6, Act::Gelu, Act::GeluTanh, Act::Tanh, Act::Sigmoid, Act::Elu, Act::Swish}) {
       for (const int flags : {0, 1, 2, 3}) {
-        const Epilogue e{.bias = (flags & 1) != 0, .act = act, .alpha = act == Act::Elu ? 1.5f : flags == 3 ? 0.2f : 0.0f, .add = (flags & 2) != 0};
+        const Epilogue e{.bias = (flags & 1) != 0,
+                         .act = act,
+                         .alpha = act == Act::Elu ? 1.5f
+                                  : flags == 3    ? 0.2f
+                                                  : 0.0f,
+                         .add = (flags & 2) != 0};
         check({dtype, {33, 20}, {20, 45}, {1}, {0}, {}, {}, e});
         check({dtype, {33, 20}, {20, 1}, {1}, {0}, {}, {}, e});
         check({dtype, {1, 20}, {45, 20}, {1}, {1}, {}, {}, e});
@@ -174,7 +184,14 @@ TEST(Dot, EveryInstructionSet) {
       for (const auto& [m, k, n] : std::vector<std::array<int64_t, 3>>{{1, 70, 33}, {29, 31, 37}, {70, 600, 19}, {9, 5, 1}}) {
         for (const int t : {0, 1, 2, 3}) {
           const bool ta = (t & 1) != 0, tb = (t & 2) != 0;
-          check({dtype, ta ? Shape{k, m} : Shape{m, k}, tb ? Shape{n, k} : Shape{k, n}, {ta ? 0 : 1}, {tb ? 1 : 0}, {}, {}, {.bias = true, .act = t == 0 ? Act::Relu : Act::Tanh, .add = true}});
+          check({dtype,
+                 ta ? Shape{k, m} : Shape{m, k},
+                 tb ? Shape{n, k} : Shape{k, n},
+                 {ta ? 0 : 1},
+                 {tb ? 1 : 0},
+                 {},
+                 {},
+                 {.bias = true, .act = t == 0 ? Act::Relu : Act::Tanh, .add = true}});
         }
       }
     }
@@ -185,7 +202,8 @@ TEST(Dot, EveryInstructionSet) {
 
 TEST(Dot, NanStaysNan) {
   const auto kernel = make_dot({DType::Float32, {64, 200}, {200, 200}, {1}, {0}, {}, {}, {.bias = true, .act = Act::Relu}});
-  Buffer a = testing::random_buffer(DType::Float32, 64 * 200, 1), b = testing::random_buffer(DType::Float32, 200 * 200, 2), c = testing::random_buffer(DType::Float32, 200, 3);
+  Buffer a = testing::random_buffer(DType::Float32, 64 * 200, 1), b = testing::random_buffer(DType::Float32, 200 * 200, 2),
+         c = testing::random_buffer(DType::Float32, 200, 3);
   a.set(5, NAN);
   const Buffer y = testing::run_kernel(*kernel, {&a, &b, &c}, DType::Float32, 64 * 200);
   EXPECT_TRUE(std::isnan(y.at(7)));
@@ -193,7 +211,8 @@ TEST(Dot, NanStaysNan) {
 }
 
 TEST(Dot, ActivationsAreExactNearZeroAndFarOut) {
-  const std::vector<double> xs{0, 1e-30, -1e-30, 1e-8, -1e-8, 1e-4, -1e-4, 0.3, -0.3, 1, -1, 3, -3, 5.5, -5.5, 9, -9, 20, -20, 88, -88, 1e4, -1e4, 1e30};
+  const std::vector<double> xs{0,  1e-30, -1e-30, 1e-8, -1e-8, 1e-4, -1e-4, 0.3, -0.3, 1,   -1,   3,
+                               -3, 5.5,   -5.5,   9,    -9,    20,   -20,   88,  -88,  1e4, -1e4, 1e30};
   for (const Act act : {Act::Gelu, Act::GeluTanh, Act::Tanh, Act::Sigmoid, Act::Elu, Act::Swish}) {
     const Epilogue e{.act = act, .alpha = 1};
     Buffer y(DType::Float32, static_cast<int64_t>(xs.size()));
@@ -201,8 +220,11 @@ TEST(Dot, ActivationsAreExactNearZeroAndFarOut) {
     apply_epilogue(e, DType::Float32, y.data(), nullptr, nullptr, 1, y.size(), y.size());
     for (size_t i = 0; i < xs.size(); ++i) {
       const double w = testing::activation(e, static_cast<double>(static_cast<float>(xs[i])));
-      const double far = act == Act::GeluTanh && xs[i] < -3 ? 1e-7 : act == Act::Gelu && xs[i] < -3 ? std::abs(w) * 1e-5 : 0;  // exp of a rounded square
-      EXPECT_NEAR(y.at(static_cast<int64_t>(i)), w, std::abs(w) * 8e-7 + far + 1e-37) << "activation " << static_cast<int>(act) << " of " << xs[i];
+      const double far = act == Act::GeluTanh && xs[i] < -3 ? 1e-7
+                         : act == Act::Gelu && xs[i] < -3   ? std::abs(w) * 1e-5
+                                                            : 0;  // exp of a rounded square
+      EXPECT_NEAR(y.at(static_cast<int64_t>(i)), w, std::abs(w) * 8e-7 + far + 1e-37)
+          << "activation " << static_cast<int>(act) << " of " << xs[i];
     }
   }
 }

@@ -12,6 +12,7 @@
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+
 #include <hwy/contrib/math/math-inl.h>
 
 HWY_BEFORE_NAMESPACE();
@@ -60,7 +61,8 @@ template <Act kAct, class D, class V = hn::Vec<D>> HWY_INLINE V activate(D d, V 
   if constexpr (kAct == Act::Gelu) return gelu_erf(d, x);
   if constexpr (kAct == Act::GeluTanh) {
     // 0.5 x (1 + tanh u) = x sigmoid(2u), without the cancellation.
-    const V u = hn::Mul(x, hn::MulAdd(hn::Mul(x, x), hn::Set(d, static_cast<T>(0.0713548162726009)), hn::Set(d, static_cast<T>(1.5957691216057308))));
+    const V u = hn::Mul(
+        x, hn::MulAdd(hn::Mul(x, x), hn::Set(d, static_cast<T>(0.0713548162726009)), hn::Set(d, static_cast<T>(1.5957691216057308))));
     return hn::Mul(x, sigmoid(d, u));
   }
   if constexpr (kAct == Act::Tanh) return hn::Tanh(d, x);
@@ -75,9 +77,7 @@ template <Act kAct, class T> void rows_loop(T alpha, T* y, const T* bias, const 
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto va = hn::Set(d, alpha);
   const bool plain_relu = kAct == Act::Relu && alpha == 0;
-  const auto one = [&](auto v) HWY_ATTR {
-    return plain_relu ? hn::Max(hn::Zero(d), v) : activate<kAct>(d, va, v);
-  };
+  const auto one = [&](auto v) HWY_ATTR { return plain_relu ? hn::Max(hn::Zero(d), v) : activate<kAct>(d, va, v); };
   // A single column has one bias for all rows: treat it as one row.
   const bool column = cols == 1 && ld == 1 && rows > 1;
   const bool flat = ld == cols && bias == nullptr;
@@ -188,7 +188,8 @@ bool has_f16c() {
 #endif
 
 // Through a block of floats that stays in the cache.
-void half_rows(const Epilogue& e, DType dtype, uint16_t* y, const uint16_t* bias, const uint16_t* add, int64_t rows, int64_t cols, int64_t ld) {
+void half_rows(const Epilogue& e, DType dtype, uint16_t* y, const uint16_t* bias, const uint16_t* add, int64_t rows, int64_t cols,
+               int64_t ld) {
   constexpr int64_t kBlock = 512;
   alignas(64) float fy[kBlock], fb[kBlock], fa[kBlock];
   if (ld == cols && bias == nullptr) cols *= rows, rows = 1;
@@ -206,7 +207,8 @@ void half_rows(const Epilogue& e, DType dtype, uint16_t* y, const uint16_t* bias
 
 template <class T> void integer_rows(const Epilogue& e, T* y, const T* bias, const T* add, int64_t rows, int64_t cols, int64_t ld) {
   // Unsigned arithmetic: overflow wraps, as in XLA.
-  using U = std::conditional_t<std::is_same_v<T, bool>, unsigned, std::make_unsigned_t<std::conditional_t<std::is_same_v<T, bool>, int, T>>>;
+  using U =
+      std::conditional_t<std::is_same_v<T, bool>, unsigned, std::make_unsigned_t<std::conditional_t<std::is_same_v<T, bool>, int, T>>>;
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t j = 0; j < cols; ++j) {
       const int64_t at = r * ld + j;

@@ -15,7 +15,11 @@ constexpr size_t kMostInputs = 8;
 class FloatBridge final : public engine::Kernel {
  public:
   FloatBridge(DType dtype, engine::KernelPtr inner, std::vector<int64_t> in, int64_t out)
-      : dtype_(dtype), inner_(std::move(inner)), in_(std::move(in)), out_(out), text_(std::string("through float32: ") + inner_->describe()) {
+      : dtype_(dtype),
+        inner_(std::move(inner)),
+        in_(std::move(in)),
+        out_(out),
+        text_(std::string("through float32: ") + inner_->describe()) {
     for (const int64_t n : in_) bytes_ += floats(n);
     bytes_ += floats(out_);
   }

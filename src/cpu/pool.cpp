@@ -104,7 +104,8 @@ template <class T> void average_rows(const PoolPlan& p, const T* x, T* y, int64_
           }
         }
       }
-      const int64_t count = std::max<int64_t>(0, wd.end - wd.begin) * std::max<int64_t>(0, wh.end - wh.begin) * std::max<int64_t>(0, ww.end - ww.begin);
+      const int64_t count =
+          std::max<int64_t>(0, wd.end - wd.begin) * std::max<int64_t>(0, wh.end - wh.begin) * std::max<int64_t>(0, ww.end - ww.begin);
       if (count == 0) continue;
       const T by = static_cast<T>(count);
       for (int64_t c = 0; c < p.c; ++c) to[c] = static_cast<T>(to[c] / by);
@@ -322,14 +323,16 @@ engine::KernelPtr make(const PoolDesc& d, PoolPass pass) {
   if (rank < 1 || rank > 3 || d.y.rank() != d.x.rank()) fail("pooling has one to three spatial axes");
   if (!d.x.is_static() || !d.y.is_static()) fail("sizes must be known");
   const size_t r = static_cast<size_t>(rank);
-  if (d.window.size() != r || d.strides.size() != r || d.pad_lo.size() != r || d.pad_hi.size() != r) fail("window, strides and padding need one entry per spatial axis");
+  if (d.window.size() != r || d.strides.size() != r || d.pad_lo.size() != r || d.pad_hi.size() != r)
+    fail("window, strides and padding need one entry per spatial axis");
   PoolPlan p;
   p.pass = pass;
   p.dtype = d.dtype;
   p.n = d.x[0], p.c = d.x.back();
   for (int i = 0; i < rank; ++i) {
     const size_t at = static_cast<size_t>(3 - rank + i), s = static_cast<size_t>(i);
-    if (d.window[s] < 1 || d.strides[s] < 1 || d.pad_lo[s] < 0 || d.pad_hi[s] < 0) fail("window and strides are at least 1, padding at least 0");
+    if (d.window[s] < 1 || d.strides[s] < 1 || d.pad_lo[s] < 0 || d.pad_hi[s] < 0)
+      fail("window and strides are at least 1, padding at least 0");
     p.in[at] = d.x[i + 1], p.out[at] = d.y[i + 1], p.window[at] = d.window[s], p.stride[at] = d.strides[s], p.lo[at] = d.pad_lo[s];
   }
   if (pool_shape(d) != d.y) fail("the output's shape is " + pool_shape(d).str());

@@ -38,7 +38,8 @@ template <class F> void for_each_window(const PoolDesc& d, F&& f) {
           }
 }
 
-void check(DType dtype, Shape x_shape, std::vector<int64_t> window, std::vector<int64_t> strides, std::vector<int64_t> lo, std::vector<int64_t> hi) {
+void check(DType dtype, Shape x_shape, std::vector<int64_t> window, std::vector<int64_t> strides, std::vector<int64_t> lo,
+           std::vector<int64_t> hi) {
   PoolDesc d{true, dtype, std::move(x_shape), {}, std::move(window), std::move(strides), std::move(lo), std::move(hi)};
   d.y = pool_shape(d);
   SCOPED_TRACE(std::string(dtype_name(dtype)) + " x " + d.x.str() + " y " + d.y.str());
@@ -60,7 +61,8 @@ void check(DType dtype, Shape x_shape, std::vector<int64_t> window, std::vector<
   });
   testing::expect_close(testing::run_kernel(*make_pool(d), {&x}, dtype, d.y.numel()), max, dtype, 0, "max");
   if (dtype == DType::Bool) return;
-  testing::expect_close(testing::run_kernel(*make_max_pool_backward(d), {&x, &dy}, dtype, d.x.numel()), dmax, dtype, is_floating(dtype) ? 1 : 0, "max dx");
+  testing::expect_close(testing::run_kernel(*make_max_pool_backward(d), {&x, &dy}, dtype, d.x.numel()), dmax, dtype,
+                        is_floating(dtype) ? 1 : 0, "max dx");
   if (!is_floating(dtype)) return;
   d.max = false;
   testing::expect_close(testing::run_kernel(*make_pool(d), {&x}, dtype, d.y.numel()), avg, dtype, 1, "average");
@@ -72,17 +74,19 @@ class PoolOf : public ::testing::TestWithParam<DType> {};
 TEST_P(PoolOf, EveryForm) {
   const DType t = GetParam();
   check(t, {2, 8, 6, 5}, {2, 2}, {2, 2}, {0, 0}, {0, 0});
-  check(t, {2, 9, 7, 33}, {2, 2}, {2, 2}, {0, 0}, {1, 1});      // "same"
-  check(t, {2, 9, 7, 16}, {3, 3}, {1, 1}, {1, 1}, {1, 1});      // overlapping
+  check(t, {2, 9, 7, 33}, {2, 2}, {2, 2}, {0, 0}, {1, 1});  // "same"
+  check(t, {2, 9, 7, 16}, {3, 3}, {1, 1}, {1, 1}, {1, 1});  // overlapping
   check(t, {1, 10, 9, 3}, {3, 2}, {2, 3}, {1, 0}, {1, 1});
-  check(t, {1, 7, 7, 130}, {2, 2}, {3, 3}, {0, 0}, {0, 0});     // pixels in no window
-  check(t, {1, 10, 10, 9}, {9, 9}, {1, 1}, {4, 4}, {4, 4});     // many pixels in a window
+  check(t, {1, 7, 7, 130}, {2, 2}, {3, 3}, {0, 0}, {0, 0});  // pixels in no window
+  check(t, {1, 10, 10, 9}, {9, 9}, {1, 1}, {4, 4}, {4, 4});  // many pixels in a window
   check(t, {3, 17, 4}, {4}, {2}, {1}, {2});
   check(t, {3, 11, 1}, {11}, {1}, {0}, {0});
   check(t, {2, 5, 6, 4, 7}, {2, 3, 2}, {2, 1, 2}, {1, 1, 0}, {0, 1, 0});
 }
 
-INSTANTIATE_TEST_SUITE_P(Pool, PoolOf, ::testing::Values(DType::Float32, DType::Float64, DType::BFloat16, DType::Float16, DType::Int32, DType::UInt8, DType::Int64, DType::Bool),
+INSTANTIATE_TEST_SUITE_P(Pool, PoolOf,
+                         ::testing::Values(DType::Float32, DType::Float64, DType::BFloat16, DType::Float16, DType::Int32, DType::UInt8,
+                                           DType::Int64, DType::Bool),
                          [](const auto& info) { return std::string(dtype_name(info.param)); });
 
 TEST(Pool, LargeOnesOnTwoThreads) {
