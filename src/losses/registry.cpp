@@ -369,7 +369,9 @@ LossSpec::LossSpec(losses::LossFn fn, const std::string& name) {
 LossSpec losses::resolve(const LossSpec& spec, const Shape& y_true, const Shape& y_pred) {
   if (!spec.given().is_string()) return spec;
   const std::string& name = spec.given().as_string();
-  if (name != "crossentropy" && name != "ce") return spec;
+  std::string lower = name;
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (lower != "crossentropy" && lower != "ce") return spec;
   auto [binary, sparse] = binary_or_sparse(y_true, y_pred);
   return wrap_function(binary ? "binary_crossentropy" : sparse ? "sparse_categorical_crossentropy" : "categorical_crossentropy", name);
 }
