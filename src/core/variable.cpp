@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "core/impl.h"
+#include "prims/build.h"
 
 namespace keras {
 
@@ -63,7 +64,7 @@ void Variable::assign(const Tensor& value) const {
   if (Trace* t = core::current_trace()) {
     if (t->parent) throw RuntimeError("variable '" + v.path + "' is assigned inside a traced loop; return the value as a state of the loop instead");
     Tensor cast = value;
-    if (value.dtype() != v.value.dtype()) cast = core::apply(ir::primitive("cast"), {value}, {{"to", v.value.dtype()}})[0];
+    if (value.dtype() != v.value.dtype()) cast = prims::cast(value, v.value.dtype());
     core::Trace::State& s = core::state(*t, impl_);
     s.current = t->wrap(t->lift(cast));
     s.updated = true;
@@ -76,13 +77,13 @@ void Variable::assign(const Tensor& value) const {
   }
   v.value = cast;
 }
-static void assign_with(const Variable& v, const Tensor& value, const char* op) {
-  Tensor now = v.value(), other = value;
-  if (other.dtype() != now.dtype()) other = core::apply(ir::primitive("cast"), {other}, {{"to", now.dtype()}})[0];
-  v.assign(core::apply(ir::primitive(op), {now, other}, {})[0]);
+// Primitives by constant, not by name: names are known only after the first computation.
+static void assign_with(const Variable& v, const Tensor& value, ir::Ew op) {
+  Tensor now = v.value();
+  v.assign(prims::ew(op, now, prims::cast(value, now.dtype())));
 }
-void Variable::assign_add(const Tensor& value) const { assign_with(*this, value, "add"); }
-void Variable::assign_sub(const Tensor& value) const { assign_with(*this, value, "sub"); }
+void Variable::assign_add(const Tensor& value) const { assign_with(*this, value, ir::Ew::add); }
+void Variable::assign_sub(const Tensor& value) const { assign_with(*this, value, ir::Ew::sub); }
 
 const Shape& Variable::shape() const { return get(impl_).value.shape(); }
 DType Variable::dtype() const { return get(impl_).value.dtype(); }

@@ -6,6 +6,7 @@
 #include "core/impl.h"
 #include "initializers/orthogonal.h"
 #include "initializers/windows.h"
+#include "prims/build.h"
 #include "serial/factories.h"
 
 namespace keras {
@@ -95,7 +96,7 @@ struct ConstantImpl : Base<ConstantOptions> {
     if (broadcast_shapes(v.shape(), shape) != shape)
       throw ValueError(ErrorText{.what = "the values do not broadcast to the shape of the weight", .where = where(name_), .expected = shape.str(), .received = v.shape().str()}.str());
     if (v.shape() == shape) return v;
-    return core::apply(ir::primitive("broadcast_to"), {v}, {{"shape", shape.dims()}})[0];
+    return prims::broadcast_to(v, shape);
   }
 
  private:

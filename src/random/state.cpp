@@ -5,6 +5,7 @@
 #include <keras/random.h>
 
 #include "core/impl.h"
+#include "prims/build.h"
 #include "random/mersenne_twister.h"
 
 namespace keras {
@@ -112,12 +113,8 @@ Tensor SeedGenerator::next(bool ordered) const {
   const Variable& state = impl().state;
   Tensor key = state.value();
   auto number = [](uint32_t v) { return Tensor::from<uint32_t>(std::vector<uint32_t>{v}, Shape{}); };
-  auto ew = [](const char* op, const Tensor& a, const Tensor& b) { return core::apply(ir::primitive(op), {a, b}, {})[0]; };
-  if (ordered) {
-    state.assign(ew("add", key, words({0, 1})));
-  } else {
-    state.assign(ew("mod", ew("mul", ew("add", key, number(1)), number(5387)), number(933199)));
-  }
+  if (ordered) state.assign(prims::add(key, words({0, 1})));
+  else state.assign(prims::ew(ir::Ew::mod, prims::mul(prims::add(key, number(1)), number(5387)), number(933199)));
   return key;
 }
 
