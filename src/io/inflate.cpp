@@ -216,7 +216,7 @@ Bytes unpack_chunk(Bytes data, const std::vector<int>& filters, uint32_t skipped
         if (data.size() < 4) broken("it ends early");
         uint32_t stored = 0;
         for (size_t k = 0; k < 4; ++k) stored |= static_cast<uint32_t>(data[data.size() - 4 + k]) << (8 * k);
-        data.resize(data.size() - 4);
+        data.erase(data.end() - 4, data.end());
         if (stored != fletcher32(data)) broken("its checksum differs");
         break;
       }
