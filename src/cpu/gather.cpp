@@ -40,12 +40,12 @@ std::string position(const Shape& shape, int64_t flat) {
   return Shape(std::move(at)).str();
 }
 
-[[noreturn]] void out_of_range(const char* where, const std::string& value, const Shape& indices, int64_t flat, int64_t n, int axis) {
+[[noreturn]] void out_of_range(const char* where, const std::string& value, const Shape& indices, int64_t flat, int64_t n, int axis, bool negative) {
   throw ValueError(
       ErrorText{.what = "index " + value + " at position " + position(indices, flat) + " is outside axis " + std::to_string(axis) +
                         " of size " + std::to_string(n),
                 .where = where,
-                .expected = n == 0 ? "no index at all, the axis is empty" : "from " + std::to_string(-n) + " to " + std::to_string(n - 1),
+                .expected = n == 0 ? "no index at all, the axis is empty" : "from " + std::to_string(negative ? -n : 0) + " to " + std::to_string(n - 1),
                 .received = value}
           .str());
 }
@@ -59,7 +59,7 @@ template <class I> inline int64_t as_signed(I v) {
 
 // The valid index that `i` stands for, or kDropped; `bad` when it is outside and that is an error.
 inline int64_t resolve(int64_t i, int64_t n, OutOfRange mode, bool& bad) {
-  if (i < 0) i += n;
+  if (i < 0 && mode != OutOfRange::ErrorNegative) i += n;
   if (i >= 0 && i < n) return i;
   if (mode == OutOfRange::Clip && n > 0) return i < 0 ? 0 : n - 1;
   if (mode != OutOfRange::FillNaN) bad = true;
@@ -109,7 +109,7 @@ template <class I> void fill_rows(const Rows& r, const void* from, int64_t* to) 
       row = row == kDropped || at == kDropped ? kDropped : row * r.sizes[d] + at;
       if (bad)
         out_of_range(r.where, std::to_string(*v), r.indices, i * static_cast<int64_t>(k) + static_cast<int64_t>(d), r.sizes[d],
-                     r.axis + static_cast<int>(d));
+                     r.axis + static_cast<int>(d), r.mode != OutOfRange::ErrorNegative);
     }
     to[i] = row;
   }
@@ -471,7 +471,7 @@ KernelPtr make_take_along_axis(DType dtype, DType index, const Shape& operand, c
     return lambda_kernel("take_along_axis", 0, [=](void* const* in, void* const* out, void*) {
       std::atomic<int64_t> bad = kNone;
       parallel_for(rows, grain, [&](int64_t begin, int64_t end) { take_along<U>(c, in[0], in[1], out[0], hole, bad, begin, end); });
-      if (bad != kNone) out_of_range("take_along_axis", index_text(index, in[1], bad), indices, bad, c.s.n, a);
+      if (bad != kNone) out_of_range("take_along_axis", index_text(index, in[1], bad), indices, bad, c.s.n, a, true);
     });
   };
   switch (dtype_size(dtype)) {
@@ -498,7 +498,7 @@ KernelPtr make_scatter_add_along_axis(DType dtype, DType index, const Shape& ope
                            A* sums = static_cast<A*>(kWide ? scratch : out[0]);
                            parallel_for(blocks, grain,
                                         [&](int64_t begin, int64_t end) { add_along<T, A>(c, in[0], in[1], sums, bad, begin, end); });
-                           if (bad != kNone) out_of_range("scatter_add_along_axis", index_text(index, in[0], bad), indices, bad, c.s.n, a);
+                           if (bad != kNone) out_of_range("scatter_add_along_axis", index_text(index, in[0], bad), indices, bad, c.s.n, a, true);
                            if constexpr (kWide) round_to(dtype, sums, out[0], cells);
                          });
   };

@@ -10,8 +10,8 @@ namespace keras::cpu {
 
 /// What an index outside [-n, n) means. Error: run() throws a ValueError that names the index, its position and the valid
 /// range. Clip: the nearest valid index. FillNaN: a read gives NaN (integers: the lowest value, unsigned: the highest, bool:
-/// true, as JAX does), a write is dropped.
-enum class OutOfRange { Error, Clip, FillNaN };
+/// true, as JAX does), a write is dropped. ErrorNegative: as Error, and a negative index is outside too.
+enum class OutOfRange { Error, Clip, FillNaN, ErrorNegative };
 
 enum class ScatterOp { Update, Add, Mul, Max, Min };
 

@@ -142,7 +142,8 @@ struct PoolSpec {
 };
 template <class H> H pool(bool max, const H& x, const PoolSpec& spec) { return emit1<H>(max ? max_pool_prim : avg_pool_prim, {x}, spec.attrs()); }
 
-enum class IndexMode : int64_t { Error, Clip, FillNaN };
+/// What an index outside the axis means; ErrorNegative refuses negative ones too, which Error counts from the end.
+enum class IndexMode : int64_t { Error, Clip, FillNaN, ErrorNegative };
 template <class H> H gather(const H& x, const H& indices, int axis, IndexMode mode = IndexMode::Error) {
   return emit1<H>(gather_prim, {x, indices}, {{"axis", int64_t{axis}}, {"mode", static_cast<int64_t>(mode)}});
 }

@@ -22,6 +22,7 @@ static cpu::OutOfRange mode_of(const Attrs& a) {
   switch (static_cast<IndexMode>(a.i_or("mode", 0))) {
     case IndexMode::Clip: return cpu::OutOfRange::Clip;
     case IndexMode::FillNaN: return cpu::OutOfRange::FillNaN;
+    case IndexMode::ErrorNegative: return cpu::OutOfRange::ErrorNegative;
     default: return cpu::OutOfRange::Error;
   }
 }

@@ -1,13 +1,15 @@
 // What lives here: the list of the layer classes of this folder.
 #include "layers/registry.h"
 
+#include <keras/layers/core/activation.h>
 #include <keras/layers/core/dense.h>
+#include <keras/layers/core/embedding.h>
 #include <keras/layers/core/input_layer.h>
 
 namespace keras::layers {
 
 std::vector<LayerClass> core_layers() {
-  return {{"Dense", Dense::from_config}, {"InputLayer", InputLayer::from_config}};
+  return {{"Activation", Activation::from_config}, {"Dense", Dense::from_config}, {"Embedding", Embedding::from_config}, {"InputLayer", InputLayer::from_config}, {"Masking", Masking::from_config}};
 }
 
 }  // namespace keras::layers

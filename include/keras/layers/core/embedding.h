@@ -1,0 +1,42 @@
+// What lives here: Embedding and Masking.
+#pragma once
+#include <keras/layers/layer.h>
+
+namespace keras::layers {
+
+struct EmbeddingOptions {
+  Initializer embeddings_initializer = "uniform";
+  Regularizer embeddings_regularizer{};
+  Regularizer activity_regularizer{};
+  Constraint embeddings_constraint{};
+  bool mask_zero = false;
+  /// Keras 2's: the length of the sequences, which lets Flatten and Dense follow.
+  std::optional<int64_t> input_length{};
+  Value quantization_config{};
+  KERAS_LAYER_OPTIONS
+  KERAS_FIELDS(embeddings_initializer, embeddings_regularizer, activity_regularizer, embeddings_constraint, mask_zero, quantization_config)
+};
+/// Keras' Embedding: whole numbers (batch, …) → rows of a table (batch, …, output_dim); input_dim x output_dim parameters. ValueError
+/// names an index outside [0, input_dim) (Keras on JAX gives NaN for it, and wraps negative ones).
+///
+///     keras::layers::Embedding table(1000, 64, {.mask_zero = true});
+class Embedding : public Layer {
+ public:
+  Embedding(int64_t input_dim, int64_t output_dim, const EmbeddingOptions& options = {});
+  static Layer from_config(const Dict& config);
+  Variable embeddings() const;
+};
+
+struct MaskingOptions {
+  double mask_value = 0.0;
+  KERAS_LAYER_OPTIONS
+  KERAS_FIELDS(mask_value)
+};
+/// Keras' Masking: steps whose features all equal mask_value are masked for the layers after it, and set to 0.
+class Masking : public Layer {
+ public:
+  explicit Masking(const MaskingOptions& options = {});
+  static Layer from_config(const Dict& config);
+};
+
+}  // namespace keras::layers

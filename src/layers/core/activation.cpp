@@ -1,0 +1,28 @@
+// What lives here: Activation.
+#include <keras/layers/core/activation.h>
+
+#include "layers/layer_impl.h"
+
+namespace keras::layers {
+
+namespace {
+struct ActivationImpl : LayerImpl {
+  ::keras::Activation activation;
+  ActivationImpl(const ::keras::Activation& a, const ActivationOptions& o) : activation(a) {
+    init_common("Activation", o);
+    supports_masking_ = true;
+    if (activation) activation.object();
+  }
+  Tensors call(const Call& c) override { return {activation ? activation->call(c.input()) : c.input()}; }
+  Dict own_config() const override { return {{"activation", activation ? activation.serialize() : Value("linear")}}; }
+};
+}  // namespace
+
+Activation::Activation(const ::keras::Activation& a, const ActivationOptions& o) : Layer(make_impl<ActivationImpl>(a, o)) {}
+Layer Activation::from_config(const Dict& c) {
+  ActivationOptions o;
+  read_common(c, o.name, o.trainable, o.dtype);
+  return Activation(::keras::Activation(c.at("activation")), o);
+}
+
+}  // namespace keras::layers
