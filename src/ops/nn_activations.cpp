@@ -67,7 +67,8 @@ Tensor hard_tanh(const Tensor& x) {
 }
 /// x above 0, else alpha·(e^(x/scale) - 1); the exponential never sees a positive number.
 static Tensor exponential_below(const Tensor& f, double alpha, double scale) {
-  Tensor low = at_most(f, 0);
+  // Selected, not clipped: at 0 the slope is that of the exponential.
+  Tensor low = p::select(above(f, 0), num(f, 0), f);
   if (scale != 1) low = p::div(low, num(f, scale));
   return p::select(above(f, 0), f, p::mul(e1(Ew::expm1, low), alpha));
 }
@@ -165,7 +166,8 @@ Tensor sparsemax(const Tensor& x, int axis) {
     Tensor rank = p::add(iota(f.dtype(), line, along), 1.0);
     Tensor support = above(p::sub(sorted, p::div(p::add(running, -1.0), rank)), 0);
     Tensor k = p::reduce_sum(as(support, f.dtype()), Ints{along}, true);
-    Tensor last = p::reduce_sum(p::select(support, sorted, num(f, 0)), Ints{along}, true);
+    // Keras sums the running sums here, not the numbers.
+    Tensor last = p::reduce_sum(p::select(support, running, num(f, 0)), Ints{along}, true);
     return at_least(p::sub(f, p::div(p::add(last, -1.0), k)), 0);
   }, x);
 }
