@@ -37,7 +37,9 @@ Tensor with_mask(const Tensor& t, const Tensor& mask) {
   }
   auto copy = std::make_shared<TensorImpl>(*t.impl());
   copy->mask = mask.impl();
-  return Tensor(std::move(copy));
+  Tensor result(std::move(copy));
+  if (t.is_concrete()) same_on_tapes(result, t);
+  return result;
 }
 
 }  // namespace core
