@@ -211,15 +211,18 @@ Tensor sparse_categorical_crossentropy(const Tensor& y_true, const Tensor& y_pre
     // The ignored predictions may be NaN; their gradient is nothing.
     p = ops::where(ops::expand_dims(valid, class_axis), p, ops::zeros_like(p));
   }
-  labels = ops::expand_dims(checked_labels(labels, p.shape()[class_axis], where), class_axis);
-  Tensor log_prob;
+  int64_t classes = p.shape()[class_axis];
+  labels = checked_labels(labels, classes, where);
+  // Picked by comparing with 0 … classes - 1 and not by reading at computed places: so forward and backward stay elementwise, and fuse.
+  Tensor hot = ops::one_hot(labels, classes < 0 ? 1 : classes, class_axis, DType::Bool);
+  auto picked = [&](const Tensor& x) { return ops::sum(ops::where(hot, x, ops::zeros_like(x)), class_axis); };
+  Tensor result;
   if (from_logits) {
-    log_prob = ops::take_along_axis(ops::log_softmax(p, class_axis), labels, class_axis);
+    Tensor shifted = p - ops::stop_gradient(ops::max(p, class_axis, true));
+    result = ops::log(ops::sum(ops::exp(shifted), class_axis)) - picked(shifted);
   } else {
-    Tensor picked = ops::take_along_axis(p, labels, class_axis) / ops::sum(p, class_axis, true);
-    log_prob = ops::log(ops::clip(picked, kEpsilon, 1.0 - kEpsilon));
+    result = -ops::log(ops::clip(picked(p) / ops::sum(p, class_axis), kEpsilon, 1.0 - kEpsilon));
   }
-  Tensor result = -ops::squeeze(log_prob, class_axis);
   if (!ignore_class) return result;
   return core::with_mask(ops::where(valid, result, ops::zeros_like(result)), valid);
 }

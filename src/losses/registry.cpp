@@ -27,9 +27,9 @@ KERAS_LOSS(MeanSquaredError, mean_squared_error, KEYS(), KEYS(), mean_squared_er
 KERAS_LOSS(MeanAbsoluteError, mean_absolute_error, KEYS(), KEYS(), mean_absolute_error(t, p))
 KERAS_LOSS(MeanAbsolutePercentageError, mean_absolute_percentage_error, KEYS(), KEYS(), mean_absolute_percentage_error(t, p))
 KERAS_LOSS(MeanSquaredLogarithmicError, mean_squared_logarithmic_error, KEYS(), KEYS(), mean_squared_logarithmic_error(t, p))
-// Keras saves neither axis nor delta of these, and no axis of the sparse crossentropy.
-KERAS_LOSS(CosineSimilarity, cosine_similarity, KEYS("axis"), KEYS(), cosine_similarity(t, p, o.axis))
-KERAS_LOSS(Huber, huber, KEYS("delta"), KEYS(), huber(t, p, o.delta))
+// Keras 3.15 forgets axis and delta of these two and the axis of the sparse crossentropy; 3.16 saves them, and both read them.
+KERAS_LOSS(CosineSimilarity, cosine_similarity, KEYS("axis"), KEYS("axis"), cosine_similarity(t, p, o.axis))
+KERAS_LOSS(Huber, huber, KEYS("delta"), KEYS("delta"), huber(t, p, o.delta))
 KERAS_LOSS(LogCosh, log_cosh, KEYS(), KEYS(), log_cosh(t, p))
 KERAS_LOSS(Hinge, hinge, KEYS(), KEYS(), hinge(t, p))
 KERAS_LOSS(SquaredHinge, squared_hinge, KEYS(), KEYS(), squared_hinge(t, p))
@@ -48,7 +48,7 @@ KERAS_LOSS(CategoricalFocalCrossentropy, categorical_focal_crossentropy, KEYS("a
            KEYS("from_logits", "label_smoothing", "axis", "alpha", "gamma"),
            categorical_focal_crossentropy(t, p, o.alpha, o.gamma, o.from_logits, o.label_smoothing, o.axis))
 KERAS_LOSS(SparseCategoricalCrossentropy, sparse_categorical_crossentropy, KEYS("from_logits", "ignore_class", "axis"),
-           KEYS("from_logits", "ignore_class"), sparse_categorical_crossentropy(t, p, o.from_logits, o.ignore_class, o.axis))
+           KEYS("from_logits", "ignore_class", "axis"), sparse_categorical_crossentropy(t, p, o.from_logits, o.ignore_class, o.axis))
 KERAS_LOSS(CategoricalGeneralizedCrossEntropy, categorical_generalized_cross_entropy, KEYS("q"), KEYS("q"),
            categorical_generalized_cross_entropy(t, p, o.q))
 KERAS_LOSS(Dice, dice, KEYS("axis"), KEYS("axis"), dice(t, p, o.axis))

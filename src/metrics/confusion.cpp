@@ -46,7 +46,7 @@ Tensor keep_top_k(const Tensor& x, int64_t k) {
   return x * mask + kNegInf * (1 - mask);
 }
 
-void add_to(const Variable& v, const Tensor& more) {
+void add_if(const Variable& v, const Tensor& more) {
   if (v) v.assign(v.value() + more);
 }
 
@@ -88,10 +88,10 @@ void update_by_buckets(const ConfusionVariables& v, const Tensor& y_true, const 
   Tensor tp, fp;
   if (v.true_positives || v.false_negatives) tp = above(positive);
   if (v.false_positives || v.true_negatives) fp = above(negative);
-  add_to(v.true_positives, tp);
-  add_to(v.false_positives, fp);
-  if (v.true_negatives) add_to(v.true_negatives, total(negative) - fp);
-  if (v.false_negatives) add_to(v.false_negatives, total(positive) - tp);
+  add_if(v.true_positives, tp);
+  add_if(v.false_positives, fp);
+  if (v.true_negatives) add_if(v.true_negatives, total(negative) - fp);
+  if (v.false_negatives) add_if(v.false_negatives, total(positive) - tp);
 }
 
 void update_by_comparing(const ConfusionVariables& v, const Tensor& y_true, const Tensor& y_pred, const Tensor& weights, bool multi_label,
@@ -106,7 +106,7 @@ void update_by_comparing(const ConfusionVariables& v, const Tensor& y_true, cons
   auto count = [&](const Variable& variable, const Tensor& label, const Tensor& predicted) {
     if (!variable) return;
     Tensor both = ops::logical_and(label, predicted);
-    add_to(variable, ops::sum(w ? ops::where(both, w, ops::zeros_like(w)) : ops::cast(both, variable.dtype()), 1));
+    add_if(variable, ops::sum(w ? ops::where(both, w, ops::zeros_like(w)) : ops::cast(both, variable.dtype()), 1));
   };
   Tensor is_false = ops::logical_not(is_true), below = ops::logical_not(above);
   count(v.true_positives, is_true, above);

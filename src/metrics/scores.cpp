@@ -52,7 +52,7 @@ void R2Score::update_state(const Tensor& y_true, const Tensor& y_pred, const Ten
   add_to(variable(1), ops::sum(t * weighted, 0));
   add_to(variable(3), ops::sum(ops::square(t - p) * w, 0));
   add_to(variable(4), ops::sum(w, 0));
-  add_to(variable(0), losses::count_elements(t, variable(0).dtype()));
+  add_to(variable(0), losses::count_elements(prims::slice_axis(t, 1, 0, 1), variable(0).dtype()));
 }
 
 Tensor R2Score::result() {
@@ -64,7 +64,8 @@ Tensor R2Score::result() {
   std::string how = nullable(options_.class_aggregation);
   Tensor r2 = how.empty() ? scores : how == "uniform_average" ? ops::mean(scores) : ops::sum(total * scores) / ops::sum(total);
   if (options_.num_regressors == 0) return r2;
-  Tensor n = ops::cast(variable(0).value(), DType::Float32);
+  // The adjustment of Keras 3.15 takes every number of a sample for a sample; the variable holds samples, as in 3.16.
+  Tensor n = ops::cast(variable(0).value(), DType::Float32) * static_cast<double>(sum.shape()[0]);
   auto k = static_cast<double>(options_.num_regressors);
   if (n.is_concrete() && k >= n.item() - 1)
     warn(ErrorText{.what = k > n.item() - 1 ? "there are more regressors than samples in the adjusted R2 score: the plain score is given"
