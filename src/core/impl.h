@@ -34,6 +34,7 @@ struct TensorImpl {
   TensorKind kind = TensorKind::Concrete;
   ir::Type type;
   char weak = 0;
+  bool literal = false;         // a number of a rule or an op: a constant in every graph, also on a tape
   engine::Buffer buffer;        // concrete
   uint64_t trace = 0;           // traced: number of the trace
   ir::ValueId id = -1;          // traced: value in its graph
@@ -46,6 +47,8 @@ using ImplPtr = std::shared_ptr<TensorImpl>;
 Tensor make_concrete(ir::Type type, engine::Buffer buffer);
 Tensor make_symbolic(ir::Type type, std::string name, History history = {});
 inline Tensor mask_of(const Tensor& t) { return t.defined() ? Tensor(t.impl()->mask) : Tensor(); }
+/// Lets the tapes know that `copy` is the same value as `original` behind another handle.
+void same_on_tapes(const Tensor& copy, const Tensor& original);
 /// The same tensor carrying a mask (null: none). The tensor itself stays as it is when shared elsewhere.
 Tensor with_mask(const Tensor& t, const Tensor& mask);
 

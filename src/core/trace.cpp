@@ -12,7 +12,11 @@
 
 namespace keras {
 
-Tensor scalar_like(const Tensor&, DType dtype, double value) { return Tensor::full({}, value, dtype); }
+Tensor scalar_like(const Tensor&, DType dtype, double value) {
+  Tensor t = Tensor::full({}, value, dtype);
+  t.impl()->literal = true;
+  return t;
+}
 
 namespace core {
 
@@ -78,11 +82,13 @@ struct TapeState {
   ir::Graph graph;
   std::unordered_map<const TensorImpl*, ir::ValueId> ids;
   std::vector<Tensor> values;  // concrete tensor of each value id
+  std::vector<Tensor> aliases; // other handles on values, kept so that their addresses stay theirs
   bool recording = true;
   ir::ValueId id_of(const Tensor& t) {
     auto [it, fresh] = ids.try_emplace(t.impl().get(), -1);
     if (fresh) {
-      it->second = graph.add_param(t.impl()->type);
+      // Rules look at constants (the kink of a relu is one), so tapes have them too.
+      it->second = t.impl()->literal ? graph.constant(ir::Literal::from(t.impl()->type, t.raw())) : graph.add_param(t.impl()->type);
       keep(it->second, t);
     }
     return it->second;
@@ -93,6 +99,15 @@ struct TapeState {
   }
 };
 static thread_local std::vector<TapeState*> g_tapes;
+
+void same_on_tapes(const Tensor& copy, const Tensor& original) {
+  for (TapeState* tape : g_tapes) {
+    auto it = tape->ids.find(original.impl().get());
+    if (it == tape->ids.end()) continue;
+    tape->ids[copy.impl().get()] = it->second;
+    tape->aliases.push_back(copy);
+  }
+}
 
 static Tensors compute(const ir::Primitive& prim, const Tensors& inputs, const ir::Attrs& attrs) {
   if (prim.is("constant")) throw RuntimeError("constants are not computed");
