@@ -117,6 +117,8 @@ TEST(Activations, Corpus) {
     tape.watch(x);
     Tensor y = call(name, x, r.get("kwargs"));
     test::expect_close(y, c.tensor(r.get("y")), rtol, atol);
+    // Keras' numbers have the error of XLA's tanh here: four ulps near 1, and exactly 1 from 8 on.
+    if (name == "gelu" && !r.get("kwargs").as_dict().empty()) atol = 4e-6;
     Tensor g = tape.gradient(ops::sum(y * c.tensor(r.get("cot"))), x);
     test::expect_close(g, c.tensor(r.get("grad_x")), rtol, atol);
   }), 40);

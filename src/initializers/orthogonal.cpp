@@ -43,7 +43,7 @@ std::vector<double> orthogonal_factor(std::vector<double> a, int64_t rows, int64
     double first = v[0], norm = std::sqrt(sum), tau = 0, diagonal = first;
     if (norm > 0) {
       diagonal = first > 0 ? -norm : norm;
-      double lead = first - diagonal;
+      double lead = v[0] = first - diagonal;
       for (double& x : v) x /= lead;
       tau = (diagonal - first) / diagonal;
       reflect(r, v, tau, k, k, work);
