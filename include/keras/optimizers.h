@@ -21,8 +21,6 @@ namespace keras::optimizers {
     void build(const std::vector<Variable>& variables) override;                                                      \
     void update_step(const Tensor& gradient, const Variable& variable, const Tensor& learning_rate) override;         \
     Dict get_config() const override;                                                                                 \
-    std::string class_name() const override;                                                                          \
-    Value serialize() const override;                                                                                 \
     const Name##Options& options() const { return options_; }                                                         \
     __VA_ARGS__                                                                                                       \
    private:                                                                                                           \
@@ -123,8 +121,7 @@ struct NadamOptions {
   KERAS_OPTIMIZER_TAIL
   KERAS_FIELDS(learning_rate, beta_1, beta_2, epsilon, weight_decay, KERAS_OPTIMIZER_TAIL_FIELDS)
 };
-KERAS_OPTIMIZER_CLASS(Nadam, protected : void update_all(const Tensors& grads, const std::vector<Variable>& variables, const Tensor& learning_rate) override;
-                      std::shared_ptr<Variable> u_product_ = std::make_shared<Variable>();)
+KERAS_OPTIMIZER_CLASS(Nadam, protected : void update_all(const Tensors& grads, const std::vector<Variable>& variables, const Tensor& learning_rate) override;)
 
 /// Follow the regularised leader. Source: McMahan et al., KDD 2013. ValueError on strengths below 0 or a power above 0.
 struct FtrlOptions {
@@ -261,8 +258,6 @@ class LossScaleOptimizer : public Optimizer {
   void finalize_variable_values(const std::vector<Variable>& variables) override { inner_->finalize_variable_values(variables); }
   std::vector<Variable> variables() const override;
   Dict get_config() const override;
-  std::string class_name() const override { return "LossScaleOptimizer"; }
-  Value serialize() const override;
 
  private:
   LossScaleOptimizerOptions options_;
@@ -319,8 +314,6 @@ class MultiOptimizer : public Optimizer {
   void finalize_variable_values(const std::vector<Variable>& variables) override;
   std::vector<Variable> variables() const override;
   Dict get_config() const override;
-  std::string class_name() const override { return "MultiOptimizer"; }
-  Value serialize() const override;
 
  private:
   size_t adopt(const std::shared_ptr<Optimizer>& optimizer);

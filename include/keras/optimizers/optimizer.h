@@ -75,7 +75,7 @@ class Optimizer {
   virtual ~Optimizer();
 
   // ---- to override
-  /// Makes the state for these variables. Overriding methods call this one first, then `add_slots`; they are called once.
+  /// Makes the state for these variables. Overriding methods call this one first, then `add_slots`. RuntimeError when built already.
   virtual void build(const std::vector<Variable>& variables);
   /// Updates one variable. The gradient is clipped, the learning rate a scalar of the default float.
   virtual void update_step(const Tensor& gradient, const Variable& variable, const Tensor& learning_rate) = 0;
@@ -145,8 +145,11 @@ class Optimizer {
   Variable add_slot(const Variable& variable, const std::string& name, double value = 0);
   /// Undefined when there is none.
   Variable slot(const std::string& name, const Variable& variable) const;
-  /// State of any shape, part of `variables()`.
+  /// State of any shape, part of `variables()`, and found again by `variable(name)`.
   Variable add_variable(const Shape& shape, DType dtype, const std::string& name, double value = 0);
+  Variable variable(const std::string& name) const;
+  /// For state whose name in files is not that of its slot.
+  void track(const Variable& state, const std::string& slot, const Variable& of = {});
   /// Index among the variables that it was built for; ValueError otherwise.
   size_t variable_index(const Variable& variable) const;
   bool uses_weight_decay(const Variable& variable) const;
@@ -161,7 +164,7 @@ class Optimizer {
   struct State;
   Tensors clip(const Tensors& grads) const;
   void update(const Tensors& grads, const std::vector<Variable>& variables);
-  void average(const std::vector<Variable>& variables);
+  void average();
   std::shared_ptr<State> state_;
 };
 

@@ -47,8 +47,6 @@ template <class Options> class BuiltinSchedule : public LearningRateSchedule {
   explicit BuiltinSchedule(Options options);
   Tensor call(const Tensor& step) const override;
   Dict get_config() const override { return serial::to_config(options_); }
-  std::string class_name() const override;
-  Value serialize() const override;
   const Options& options() const { return options_; }
 
  private:
