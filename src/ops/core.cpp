@@ -76,7 +76,7 @@ Tensor slice(const Tensor& inputs, const Tensor& start_indices, const Shape& sha
         if (n < 0 || !s.is_concrete()) continue;
         sizes[i] = n - s.to_vector<int64_t>()[static_cast<size_t>(i)];
       }
-      if (n >= 0 && sizes[i] > n) shape_error("slice", "the slice is larger than the inputs", "at most " + x.shape().str(), shape.str());
+      if (n >= 0 && sizes[i] > n && !abstract_trace()) shape_error("slice", "the slice is larger than the inputs", "at most " + x.shape().str(), shape.str());
     }
     if (!sizes.is_static()) return shape_only(x.dtype(), sizes);
     return p::emit1<Tensor>(p::dynamic_slice_prim, {x, starts}, {{"sizes", sizes.dims()}});
@@ -90,22 +90,30 @@ Tensor slice_update(const Tensor& inputs, const Tensor& start_indices, const Ten
   }, inputs, start_indices, updates);
 }
 
-static Tensor scattered(const Tensor& x, const Tensor& indices, const Tensor& updates, int64_t reduce, const char* where) {
-  if (!is_integer(indices.dtype())) throw TypeError(ErrorText{.what = "indices must be integers", .where = where, .received = dtype_name(indices.dtype())}.str());
+static Tensor scattered(const Tensor& x, const Tensor& given, const Tensor& updates, int64_t reduce, const char* where) {
+  Tensor indices = indices_of(given, where);
   if (indices.rank() < 1) shape_error(where, "indices are vectors along the last axis", "rank 1 or more", indices.shape().str());
   int64_t k = indices.shape().back();
   if (k < 0 || k > x.rank()) shape_error(where, "an index vector is longer than the rank", "at most " + std::to_string(x.rank()) + " numbers on the last axis", indices.shape().str());
   Shape want = indices.shape().slice(0, indices.rank() - 1) + x.shape().slice(static_cast<int>(k));
   Tensor u = as(updates, x.dtype());
   if (!compatible(u.shape(), want)) u = p::broadcast_to(u, want);
-  return p::emit1<Tensor>(p::scatter_nd_prim, {x, indices, u}, {{"reduce", reduce}});
+  auto put = [&](const Tensor& onto, const Tensor& what, int64_t how) { return p::emit1<Tensor>(p::scatter_nd_prim, {onto, indices, what}, {{"reduce", how}}); };
+  if (reduce < 3 || !is_floating(x.dtype())) return put(x, u, reduce);
+  // An extremum has no gradient rule of its own: what reaches it, minus itself, is worth nothing and carries the gradient, shared among ties.
+  Tensor best = p::stop_gradient(put(p::stop_gradient(x), p::stop_gradient(u), reduce));
+  auto reached = [&](const Tensor& t, const Tensor& top) { return p::ew(Ew::equal, t, top); };
+  auto nothing = [&](const Tensor& t, const Tensor& hit) { return p::select(hit, p::sub(t, p::stop_gradient(t)), num(t, 0)); };
+  Tensor hit_x = reached(x, best), hit_u = reached(u, p::emit1<Tensor>(p::gather_nd_prim, {best, indices}));
+  Tensor count = put(as(hit_x, x.dtype()), as(hit_u, x.dtype()), 1);
+  return p::add(best, p::div(put(nothing(x, hit_x), nothing(u, hit_u), 1), p::ew(Ew::maximum, count, num(x, 1))));
 }
 Tensor scatter(const Tensor& indices, const Tensor& values, const Shape& shape) {
   return frame("Scatter", [&] { return ArgDict{kw("shape", shape)}; },
                [shape](const Tensor& i, const Tensor& v) { return scattered(p::broadcast_to(num(v, 0), shape), i, v, 1, "scatter"); }, indices, values);
 }
 Tensor scatter_update(const Tensor& inputs, const Tensor& indices, const Tensor& updates, std::string_view reduction) {
-  static const std::vector<std::string> known = {"", "add", "max", "min", "mul"};
+  static const std::vector<std::string> known = {"", "add", "mul", "max", "min"};
   auto it = std::find(known.begin(), known.end(), reduction);
   if (it == known.end()) unknown_option("scatter_update", "reduction", reduction, {"add", "max", "min", "mul"});
   int64_t reduce = it - known.begin();
@@ -216,7 +224,7 @@ Tensors while_loop(const std::function<Tensor(const Tensors&)>& cond, const std:
       for (int64_t i = 0; (!maximum_iterations || i < *maximum_iterations) && cond(v).item() != 0; ++i) v = same_types(body(v), v, "while_loop");
       return v;
     }
-    if (const core::Trace* t = core::current_trace(); !maximum_iterations && t && t->abstract) return same_types(body(v), v, "while_loop");
+    if (!maximum_iterations && abstract_trace()) return same_types(body(v), v, "while_loop");
     if (!maximum_iterations)
       throw ValueError(ErrorText{.what = "a while loop inside a compiled step needs a bound", .where = "while_loop", .expected = "`maximum_iterations`",
                                  .fix = "pass the largest number of rounds that can happen"}.str());

@@ -131,7 +131,7 @@ Tensor named_window(std::string_view name, int64_t n, DType t, const char* where
   double* v = w.mutable_data<double>();
   double a = name == "hann" ? 0.5 : name == "hamming" ? 0.54 : 1;
   if (!name.empty() && name != "hann" && name != "hamming") unknown_option(where, "window", name, {"hann", "hamming"});
-  for (int64_t i = 0; i < n; ++i) v[i] = a - (1 - a) * std::cos(2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(n));
+  for (int64_t i = 0; i < n; ++i) v[i] = n == 1 ? 1 : a - (1 - a) * std::cos(2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(n));
   return w.astype(t);
 }
 /// The window in the middle of fft_length zeros.

@@ -29,6 +29,7 @@ Tensor logdet(const Tensor& x) {
 namespace {
 int64_t segments(const Tensor& ids, std::optional<int64_t> given, const char* where) {
   if (given) return *given;
+  if (abstract_trace()) return None;
   if (!ids.is_concrete())
     throw ValueError(ErrorText{.what = "the number of segments depends on the numbers", .where = where, .expected = "`num_segments`", .received = "None"}.str());
   int64_t n = 0;
@@ -36,15 +37,20 @@ int64_t segments(const Tensor& ids, std::optional<int64_t> given, const char* wh
   return n;
 }
 void check_ids(const Tensor& data, const Tensor& ids, const char* where) {
-  if (!is_integer(ids.dtype())) throw TypeError(ErrorText{.what = "segment ids must be integers", .where = where, .received = dtype_name(ids.dtype())}.str());
   if (ids.rank() != 1) shape_error(where, "segment ids must be a vector", "rank 1", ids.shape().str());
   if (data.rank() < 1 || !compatible(Shape{data.shape()[0]}, ids.shape()))
     shape_error(where, "data and ids differ in length", ids.shape().str() + " on the first axis of data", data.shape().str());
 }
 /// Ids outside [0, n) become n, a row that is cut off afterwards.
-Tensor safe_ids(const Tensor& ids, int64_t n) {
+Tensor safe_ids(const Tensor& given, int64_t n, const char* where) {
+  Tensor ids = indices_of(given, where);
   Tensor bad = p::ew(Ew::logical_or, p::ew(Ew::less, ids, num(ids, 0)), p::ew(Ew::greater_equal, ids, num(ids, static_cast<double>(n))));
   return p::select(bad, num(ids, static_cast<double>(n)), ids);
+}
+Tensor unknown_segments(const Tensor& data) {
+  Shape s = data.shape();
+  s[0] = None;
+  return shape_only(data.dtype(), s);
 }
 Tensor summed(const Tensor& data, const Tensor& ids, int64_t n) { return p::slice_axis(p::scatter_add(ids, data, 0, n + 1), 0, 0, n); }
 Tensor scattered(const Tensor& data, const Tensor& ids, int64_t n, double start, int64_t reduce) {
@@ -71,8 +77,9 @@ Tensor segment_extremum(const char* cls, const char* where, bool max, const Tens
   return frame(cls, segment_options(num_segments, sorted), [=](const Tensor& d, const Tensor& i0) {
     check_ids(d, i0, where);
     int64_t n = segments(i0, num_segments, where);
-    Tensor i = safe_ids(i0, n);
-    Tensor best = p::stop_gradient(scattered(p::stop_gradient(d), i, n, max ? lowest(d.dtype()) : highest(d.dtype()), max ? 2 : 3));
+    if (n < 0) return unknown_segments(d);
+    Tensor i = safe_ids(i0, n, where);
+    Tensor best = p::stop_gradient(scattered(p::stop_gradient(d), i, n, max ? lowest(d.dtype()) : highest(d.dtype()), max ? 3 : 4));
     if (!is_floating(d.dtype())) return best;
     // A sum over the elements that reach the extremum, minus itself: worth nothing, but it carries the gradient, shared among ties.
     Tensor hit = p::ew(Ew::equal, d, p::gather(p::concat(Tensors{best, p::slice_axis(best, 0, 0, 1)}, 0), i, 0));
@@ -86,7 +93,7 @@ Tensor segment_sum(const Tensor& data, const Tensor& segment_ids, std::optional<
   return frame("SegmentSum", segment_options(num_segments, sorted), [=](const Tensor& d, const Tensor& i) {
     check_ids(d, i, "segment_sum");
     int64_t n = segments(i, num_segments, "segment_sum");
-    return summed(d, safe_ids(i, n), n);
+    return n < 0 ? unknown_segments(d) : summed(d, safe_ids(i, n, "segment_sum"), n);
   }, data, segment_ids);
 }
 Tensor segment_max(const Tensor& data, const Tensor& segment_ids, std::optional<int64_t> num_segments, bool sorted) {
@@ -99,7 +106,7 @@ Tensor segment_prod(const Tensor& data, const Tensor& segment_ids, std::optional
   return frame("SegmentProd", segment_options(num_segments, sorted), [=](const Tensor& d, const Tensor& i) {
     check_ids(d, i, "segment_prod");
     int64_t n = segments(i, num_segments, "segment_prod");
-    return scattered(d, safe_ids(i, n), n, 1, 4);
+    return n < 0 ? unknown_segments(d) : scattered(d, safe_ids(i, n, "segment_prod"), n, 1, 2);
   }, data, segment_ids);
 }
 

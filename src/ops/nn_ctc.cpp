@@ -16,9 +16,10 @@ static constexpr double kLogZero = -1e5;  // Keras' stand-in for log 0
 Tensor ctc_loss(const Tensor& target, const Tensor& output, const Tensor& target_length, const Tensor& output_length, int64_t mask_index) {
   return frame("CTCLoss", [&] { return ArgDict{kw("mask_index", mask_index)}; },
                [mask_index](const Tensor& y0, const Tensor& o0, const Tensor& yl0, const Tensor& ol0) {
-    if (y0.rank() != 2 || o0.rank() != 3)
+    if ((y0.rank() != 2 || o0.rank() != 3) && !abstract_trace())
       shape_error("ctc_loss", "targets and outputs of another rank", "targets (batch, labels) and outputs (batch, time, classes)", y0.shape().str() + " and " + o0.shape().str());
     DType t = o0.dtype() == DType::Float64 ? DType::Float64 : DType::Float32;
+    if (y0.rank() != 2 || o0.rank() != 3) return shape_only(t, o0.shape().slice(0, 1));
     Tensor y = as(y0, DType::Int32), o = as(o0, t), target_len = as(yl0, DType::Int32), output_len = as(ol0, DType::Int32);
     int64_t B = o.shape()[0], T = o.shape()[1], K = o.shape()[2], N = y.shape()[1];
     if (B < 0) B = y.shape()[0];
@@ -147,7 +148,7 @@ static std::pair<Tensor, Tensor> beam_search(const Tensor& x, const Tensor& leng
   int64_t B = x.shape()[0], T = x.shape()[1], K = x.shape()[2];
   Shape path_shape{top_paths, B, T}, score_shape{B, top_paths};
   if (!x.is_concrete() || !lengths.is_concrete()) {
-    if (const core::Trace* t = core::current_trace(); t && t->abstract) return {shape_only(DType::Int32, path_shape), shape_only(x.dtype(), score_shape)};
+    if (abstract_trace()) return {shape_only(DType::Int32, path_shape), shape_only(x.dtype(), score_shape)};
     throw NotImplementedError(ErrorText{.what = "beam search inside a compiled step", .where = "ctc_decode", .fix = "decode the predictions, or use strategy 'greedy'"}.str());
   }
   std::vector<double> logs = log_softmax(x).to_vector<double>();

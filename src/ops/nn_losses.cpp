@@ -177,8 +177,9 @@ Tensor rms_normalization(const Tensor& x, const Tensor& scale, const Axes& axis,
 
 Tensor psnr(const Tensor& x1, const Tensor& x2, double max_val) {
   return frame("PSNR", [&] { return ArgDict{kw("max_val", max_val)}; }, [max_val](const Tensor& a, const Tensor& b) {
-    if (a.rank() != b.rank() || !compatible(a.shape(), b.shape())) shape_error("psnr", "the two images differ in shape", a.shape().str(), b.shape().str());
+    if (!abstract_trace() && (a.rank() != b.rank() || !compatible(a.shape(), b.shape()))) shape_error("psnr", "the two images differ in shape", a.shape().str(), b.shape().str());
     DType t = float_type(promote(a, b));
+    if (abstract_trace()) return shape_only(t, Shape{});
     Tensor mse = mean(p::ew(Ew::square, p::sub(as(a, t), as(b, t))));
     return p::sub(num(mse, 20 * std::log10(max_val)), p::mul(p::ew(Ew::log10, mse), 10.0));
   }, x1, x2);
@@ -198,8 +199,9 @@ Tensor dot_product_attention(const Tensor& query, const Tensor& key, const Tenso
     DType wide = is_half(t) ? DType::Float32 : t;
     Tensor q = as(q0, t), k = as(k0, t), v = as(v0, t);
     int64_t B = q.shape()[0], T = q.shape()[1], N = q.shape()[2], H = q.shape()[3], S = k.shape()[1], K = k.shape()[2];
-    if (N >= 0 && K > 0 && N % K != 0)
+    if (N >= 0 && K > 0 && N % K != 0 && !abstract_trace())
       shape_error("dot_product_attention", "the query's heads can't be shared among the key's", "a multiple of " + std::to_string(K) + " heads", q.shape().str());
+    if (N >= 0 && K > 0 && N % K != 0) return shape_only(t, Shape{B, T, N, v.shape()[3]});
     double factor = scale.value_or(1 / std::sqrt(static_cast<double>(H < 0 ? 1 : H)));
     bool grouped = N >= 0 && K >= 0 && N != K;
     int64_t G = grouped ? N / K : 1;

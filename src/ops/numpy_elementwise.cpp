@@ -172,6 +172,7 @@ Tensor logical_not(const Tensor& x) {
   return unary("LogicalNot", x, [](const Tensor& a) { return ew1(Ew::logical_not, as_bool(a)); });
 }
 static Tensor inverted(const Tensor& a) {
+  if (is_floating(a.dtype()) && abstract_trace()) return a;
   if (is_floating(a.dtype())) throw TypeError(ErrorText{.what = "bitwise functions need integers or bools", .received = dtype_name(a.dtype())}.str());
   return ew1(a.dtype() == DType::Bool ? Ew::logical_not : Ew::bitwise_not, a);
 }
@@ -228,6 +229,7 @@ static Tensor ew2_float(Ew op, const Tensor& a, const Tensor& b) {
 static Tensor ew2_logical(Ew op, const Tensor& a, const Tensor& b) { return p::ew(op, as_bool(a), as_bool(b)); }
 static Tensor ew2_bits(Ew op, const Tensor& a, const Tensor& b) {
   auto [x, y] = promoted(a, b);
+  if (is_floating(x.dtype()) && abstract_trace()) return shape_only(x.dtype(), broadcast_shapes(x.shape(), y.shape()));
   if (is_floating(x.dtype()))
     throw TypeError(ErrorText{.what = "bitwise functions need integers or bools", .received = std::string(dtype_name(a.dtype())) + " and " + dtype_name(b.dtype())}.str());
   return p::ew(op, x, y);
@@ -319,7 +321,7 @@ Tensor heaviside(const Tensor& x1, const Tensor& x2) {
 }
 Tensor ldexp(const Tensor& x1, const Tensor& x2) {
   return binary("Ldexp", x1, x2, [](const Tensor& a, const Tensor& b) {
-    if (!is_integer(b.dtype()))
+    if (!is_integer(b.dtype()) && !abstract_trace())
       throw TypeError(ErrorText{.what = "the exponent of ldexp must be an integer", .expected = "an integer dtype for x2", .received = dtype_name(b.dtype())}.str());
     DType t = float_type(a.dtype());
     Tensor x = as(a, t), e = as(b, DType::Int32);
@@ -337,11 +339,11 @@ Tensor ldexp(const Tensor& x1, const Tensor& x2) {
 // Euclid's steps, as many as the width of the dtype can need; a pair that is done stays as it is.
 static Tensor greatest_divisor(const Tensor& a, const Tensor& b) {
   auto [x, y] = promoted(a, b);
+  if (abstract_trace()) return shape_only(x.dtype(), broadcast_shapes(x.shape(), y.shape()));
   if (!is_integer(x.dtype()))
     throw TypeError(ErrorText{.what = "gcd and lcm need integers", .received = std::string(dtype_name(a.dtype())) + " and " + dtype_name(b.dtype())}.str());
   Shape s = broadcast_shapes(x.shape(), y.shape());
   x = p::broadcast_to(absolute_value(x), s), y = p::broadcast_to(absolute_value(y), s);
-  if (!s.is_static()) return x;
   int64_t steps = static_cast<int64_t>(dtype_size(x.dtype())) * 12;
   auto r = core::scan([](const Tensors& st, const Tensors&) -> std::pair<Tensors, Tensors> {
     Tensor done = p::ew(Ew::equal, st[1], num(st[1], 0));

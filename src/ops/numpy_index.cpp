@@ -8,18 +8,16 @@
 namespace keras::ops {
 
 Tensor take(const Tensor& x, const Tensor& indices, std::optional<int> axis) {
-  return frame("Take", [&] { return ArgDict{kw("axis", axis)}; }, [axis](const Tensor& a, const Tensor& i) {
-    if (!is_integer(i.dtype()))
-      throw TypeError(ErrorText{.what = "indices must be integers", .where = "take", .received = dtype_name(i.dtype()), .fix = "cast them to int32"}.str());
+  return frame("Take", [&] { return ArgDict{kw("axis", axis)}; }, [axis](const Tensor& a, const Tensor& i0) {
+    Tensor i = indices_of(i0, "take");
     // As JAX: an index outside gives NaN (integers: the lowest value).
     return axis ? p::gather(a, i, axis_of(*axis, a, "take"), p::IndexMode::FillNaN) : p::gather(flatten(a), i, 0, p::IndexMode::FillNaN);
   }, x, indices);
 }
 Tensor take_along_axis(const Tensor& x, const Tensor& indices, std::optional<int> axis) {
   return frame("TakeAlongAxis", [&] { return ArgDict{kw("axis", axis)}; }, [axis](const Tensor& a0, const Tensor& i0) {
-    if (!is_integer(i0.dtype()))
-      throw TypeError(ErrorText{.what = "indices must be integers", .where = "take_along_axis", .received = dtype_name(i0.dtype()), .fix = "cast them to int32"}.str());
-    Tensor a = axis ? a0 : flatten(a0), i = axis ? i0 : flatten(i0);
+    Tensor places = indices_of(i0, "take_along_axis");
+    Tensor a = axis ? a0 : flatten(a0), i = axis ? places : flatten(places);
     int along = axis ? axis_of(*axis, a, "take_along_axis") : 0;
     if (a.rank() != i.rank()) shape_error("take_along_axis", "x and indices differ in rank", "indices of rank " + std::to_string(a.rank()), i.shape().str());
     Shape sa = a.shape(), si = i.shape();
@@ -235,9 +233,7 @@ Tensor get_item(const Tensor& x, const std::vector<Index>& key) {
 
 Tensors nonzero(const Tensor& x) {
   return frame("Nonzero", no_options, [](const Tensor& a) -> Tensors {
-    if (!a.is_concrete() && !a.shape().is_static()) return Tensors(a.shape().size(), shape_only(DType::Int32, Shape{None}));
-    if (const core::Trace* t = core::current_trace(); t && t->abstract) return Tensors(a.shape().size(), shape_only(DType::Int32, Shape{None}));
-    return true_places(a);
+    return abstract_trace() ? Tensors(a.shape().size(), shape_only(DType::Int32, Shape{None})) : true_places(a);
   }, x);
 }
 Tensors where(const Tensor& condition) { return nonzero(condition); }
@@ -303,7 +299,8 @@ Tensor trace(const Tensor& x, int64_t offset, int axis1, int axis2) {
 Tensors unravel_index(const Tensor& indices, const Shape& shape) {
   return frame("UnravelIndex", [&] { return ArgDict{kw("shape", shape)}; }, [shape](const Tensor& a) {
     int64_t n = shape.numel();
-    Tensor rest = p::ew(Ew::minimum, p::ew(Ew::maximum, a, num(a, static_cast<double>(-n))), num(a, static_cast<double>(n - 1)));
+    Tensor rest = p::ew(Ew::minimum, a, num(a, static_cast<double>(n - 1)));
+    if (!is_unsigned(a.dtype())) rest = p::ew(Ew::maximum, rest, num(a, static_cast<double>(-n)));
     Tensors out(shape.size());
     for (int d = shape.rank(); d-- > 0;) {  // floor division wraps negative indices by itself
       Tensor size = num(a, static_cast<double>(shape[d]));

@@ -178,7 +178,7 @@ Tensor view(const Tensor& x, OptDType dtype) {
       shape_error("view", "the bytes of the last axis do not fill whole elements", "a multiple of " + std::to_string(to_size) + " bytes", std::to_string(bytes));
     s[-1] = bytes < 0 ? None : bytes / static_cast<int64_t>(to_size);
     if (!a.is_concrete()) {
-      if (!s.is_static()) return shape_only(to, s);
+      if (abstract_trace()) return shape_only(to, s);
       throw NotImplementedError(ErrorText{.what = "view between dtypes of different size inside a compiled step", .where = "view", .fix = "call it on concrete tensors"}.str());
     }
     return Tensor::from_bytes(a.raw(), static_cast<size_t>(s.numel()), to, s);

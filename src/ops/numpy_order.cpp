@@ -9,10 +9,6 @@
 
 namespace keras::ops {
 
-static bool abstract_trace() {
-  const core::Trace* t = core::current_trace();
-  return t && t->abstract;
-}
 static Tensor ordering(const Tensor& x, int axis) {
   return p::emit1<Tensor>(p::argsort_prim, {x}, {{"axis", int64_t{axis}}, {"descending", int64_t{0}}, {"dtype", DType::Int32}});
 }
@@ -38,7 +34,7 @@ Tensor argpartition(const Tensor& x, int64_t kth, std::optional<int> axis) {
     int along = axis ? axis_of(*axis, a, "argpartition") : 0;
     int64_t n = t.shape()[along], k = kth < 0 && n >= 0 ? kth + n : kth;
     Tensor order = ordering(t, along);
-    if (n < 0) return order;
+    if (n < 0 || abstract_trace()) return order;
     if (k < 0 || k >= n) shape_error("argpartition", "`kth` is outside the axis", "a place in [0, " + std::to_string(n) + ")", std::to_string(kth));
     if (k + 1 == n) return order;
     Tensor rest = p::slice_axis(order, along, k + 1, n);  // as JAX: what is not among the smallest keeps its order
@@ -108,6 +104,7 @@ std::pair<Tensor, Tensor> histogram(const Tensor& x, int64_t bins, std::optional
   return frame("Histogram", [&] {
     return ArgDict{kw("bins", bins), {"range", range ? Arg(Value(List{range->first, range->second})) : Arg(Value())}};
   }, [=](const Tensor& a0) {
+    if (a0.rank() > 1) shape_error("histogram", "histogram takes a vector", "rank 1", a0.shape().str());
     Tensor a = flatten(as_float(a0));
     Tensor low, high;
     if (range) low = num(a, range->first), high = num(a, range->second);

@@ -142,8 +142,9 @@ static Tensor quantile_of(const Tensor& x, const Tensor& q0, const Ints& axes, c
   Tensor last = skip_nan ? p::sub(p::reduce_sum(as(p::ew(Ew::logical_not, nan), q.dtype()), Ints{kept}, true), num(q, 1)) : num(q, static_cast<double>(n - 1));
   Tensor at = p::mul(q, p::ew(Ew::maximum, last, num(q, 0)));
   Tensor low = p::ew(Ew::floor, at), high = p::ew(Ew::ceil, at), weight = p::sub(at, low);
-  auto pick = [&](const Tensor& where) {
-    Tensor i = as(where, DType::Int32);
+  auto pick = [&](const Tensor& where) {  // a quantile outside [0, 1] stays at the ends
+    Tensor top = p::ew(Ew::maximum, last, num(q, 0));
+    Tensor i = as(p::ew(Ew::minimum, p::ew(Ew::maximum, where, num(q, 0)), top), DType::Int32);
     return skip_nan ? p::take_along_axis(sorted, p::broadcast_to(i, lines), kept) : p::gather(sorted, i, kept, p::IndexMode::Clip);
   };
   if (method == "lower") out = pick(low);

@@ -10,7 +10,11 @@
 namespace keras::ops {
 
 Tensor reshape(const Tensor& x, const Shape& newshape) {
-  return frame("Reshape", [&] { return ArgDict{kw("newshape", newshape)}; }, [newshape](const Tensor& a) { return p::reshape(a, newshape); }, x);
+  return frame("Reshape", [&] { return ArgDict{kw("newshape", newshape)}; }, [newshape](const Tensor& a) {
+    for (int64_t d : newshape)
+      if (d < -1) shape_error("reshape", "a size is negative", "sizes of 0 or more, and -1 for one that follows from the others", newshape.str());
+    return p::reshape(a, newshape);
+  }, x);
 }
 Tensor ravel(const Tensor& x) { return unary("Ravel", x, [](const Tensor& a) { return flatten(a); }); }
 
@@ -223,6 +227,7 @@ Tensor repeat(const Tensor& x, const Sizes& repeats, std::optional<int> axis) {
     if (repeats.single() || repeats.size() == 1) return repeat_axis(a, along, repeats[0]);
     if (int64_t n = a.shape()[along]; n >= 0 && n != static_cast<int64_t>(repeats.size()))
       shape_error("repeat", "`repeats` has the wrong length", std::to_string(n) + " numbers, one per element of the axis", std::to_string(repeats.size()));
+    if (a.shape()[along] < 0) return a;  // only the shape matters: the size stays unknown
     Ints order;
     for (size_t i = 0; i < repeats.size(); ++i) order.insert(order.end(), static_cast<size_t>(repeats[i]), static_cast<int64_t>(i));
     return p::gather(a, int_tensor(order), along);

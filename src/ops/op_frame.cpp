@@ -61,7 +61,7 @@ Value to_value(const Number& n) {
 }
 Value to_value(const PadWidth& w) {
   List l;
-  for (auto [lo, hi] : w.expand(1)) l.push_back(Value(std::vector<int64_t>{lo, hi}));
+  for (auto [lo, hi] : w.list()) l.push_back(Value(std::vector<int64_t>{lo, hi}));
   return l;
 }
 
@@ -103,6 +103,12 @@ Tensor as(const Tensor& x, DType to) {
 std::pair<Tensor, Tensor> promoted(const Tensor& a, const Tensor& b) {
   DType t = promote(a, b);
   return {as(a, t), as(b, t)};
+}
+
+Tensor indices_of(const Tensor& x, const char* where) {
+  if (is_integer(x.dtype())) return x;
+  if (abstract_trace()) return p::cast(x, DType::Int32);
+  throw TypeError(ErrorText{.what = "indices must be integers", .where = where, .received = dtype_name(x.dtype()), .fix = "cast them to int32"}.str());
 }
 
 int64_t product(const Shape& s, int from, int to) {

@@ -98,6 +98,14 @@ inline Tensor num(const Tensor& x, double v) { return p::scalar(x, v); }
 std::pair<Tensor, Tensor> promoted(const Tensor& a, const Tensor& b);
 inline bool is_half(DType d) { return d == DType::Float16 || d == DType::BFloat16; }
 
+/// True while only shapes and dtypes are asked for. Keras' symbolic calls do not look at what only numbers would make wrong.
+inline bool abstract_trace() {
+  const core::Trace* t = core::current_trace();
+  return t && t->abstract;
+}
+/// Indices as they are when integers; TypeError otherwise.
+Tensor indices_of(const Tensor& x, const char* where);
+
 // ---- shapes; sizes may be None in abstract traces
 inline int64_t times(int64_t a, int64_t b) { return a == 0 || b == 0 ? 0 : a < 0 || b < 0 ? None : a * b; }
 inline int64_t plus(int64_t a, int64_t b) { return a < 0 || b < 0 ? None : a + b; }

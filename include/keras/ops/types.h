@@ -79,6 +79,8 @@ class PadWidth {
   PadWidth(std::initializer_list<Pair> v) : v_(v) {}
   PadWidth(std::vector<Pair> v) : v_(std::move(v)) {}
   std::vector<Pair> expand(int rank) const;
+  /// As given.
+  const std::vector<Pair>& list() const { return v_; }
 
  private:
   std::vector<Pair> v_;
