@@ -92,11 +92,16 @@ OpOperation::OpOperation(std::string cls, Dict config, Fn fn, std::string name) 
   name_ = name.empty() ? unique_name(to_snake_case(class_)) : std::move(name);
 }
 static std::vector<ir::Type> op_types(const CallArgs& args, const OpOperation::Fn& fn) {
+  // Small concrete arguments keep their numbers, which may decide shapes.
+  auto stays = [](const Tensor& t) { return t.is_concrete() && t.numel() <= 64; };
   std::vector<ir::Type> types;
-  args.each_tensor([&](const Tensor& t) { types.push_back(t.impl()->type); });
+  args.each_tensor([&](const Tensor& t) {
+    if (!stays(t)) types.push_back(t.impl()->type);
+  });
   return infer(types, [&](const Tensors& abstract) {
     size_t i = 0;
     return fn(args.map_tensors([&](const Tensor& t) {
+      if (stays(t)) return t;
       const Tensor& a = abstract[i++];
       a.impl()->weak = t.weak();
       return a;
