@@ -20,7 +20,8 @@ using ir::Primitive;
 struct V {
   ir::Graph* graph = nullptr;
   ir::ValueId id = -1;
-  const Shape& shape() const { return graph->type(id).shape; }
+  /// By value: a rule emits nodes between asking and using, which moves the graph's types.
+  Shape shape() const { return graph->type(id).shape; }
   DType dtype() const { return graph->type(id).dtype; }
   explicit operator bool() const { return id >= 0; }
 };
