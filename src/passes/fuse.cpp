@@ -37,6 +37,8 @@ class EpilogueFuser {
       if (!is_floating(from_.type(n.outputs[0]).dtype)) continue;
       std::vector<int> members = follow(static_cast<int>(i));
       if (members.empty()) continue;
+      // The sum of two products belongs to the first; the second is an operand of it.
+      if (std::any_of(members.begin(), members.end(), [&](int m) { return host[static_cast<size_t>(m)] >= 0; })) continue;
       for (int m : members) host[static_cast<size_t>(m)] = static_cast<int>(i);
       host[i] = static_cast<int>(i);
       chain[members.back()] = members;
@@ -133,12 +135,13 @@ struct Cluster {
   int row_rank = 0;  // 0 while no reduction asks for one
   std::vector<int> nodes;
   int last = -1;
+  int seen = 0;  // the search that met it last
   bool alive = true;
 };
 
 class ClusterFuser {
  public:
-  explicit ClusterFuser(const Graph& g) : g_(g), of_(g.nodes().size(), -1) {}
+  explicit ClusterFuser(const Graph& g) : g_(g), of_(g.nodes().size(), -1), seen_nodes_(g.nodes().size(), 0) {}
 
   Graph run() {
     for (size_t i = 0; i < g_.nodes().size(); ++i) place(static_cast<int>(i));
@@ -227,21 +230,19 @@ class ClusterFuser {
     return static_cast<int>(axes.size()) != c.row_rank || axes.back() != c.space.rank() - 1;
   }
 
-  // Is a member of `target` reachable going backwards from the values, over nodes outside of target?
-  bool reaches(const std::vector<ValueId>& from, const std::set<int>& target) const {
-    int low = static_cast<int>(g_.nodes().size());
-    for (int t : target)
-      for (int n : clusters_[static_cast<size_t>(t)].nodes) low = std::min(low, n);
-    std::set<int> seen;
-    std::vector<int> stack;
+  // Is a member of `target` reachable going backwards from the values, over nodes outside of target? Indices do not bound the search: a
+  // cluster also depends on what its later members read.
+  bool reaches(const std::vector<ValueId>& from, const std::set<int>& target) {
+    ++round_;
+    std::vector<int> stack;  // clusters as they are, single nodes as -1 - node
     auto push = [&](ValueId v) {
       int n = g_.value(v).node;
-      if (n < 0) return;
+      if (n < 0 || g_.literal(v)) return;
       int c = of_[static_cast<size_t>(n)];
-      int last = c < 0 ? n : clusters_[static_cast<size_t>(c)].last;
-      if (last < low) return;
-      int key = c < 0 ? -1 - n : c;
-      if (seen.insert(key).second) stack.push_back(key);
+      int& seen = c < 0 ? seen_nodes_[static_cast<size_t>(n)] : clusters_[static_cast<size_t>(c)].seen;
+      if (seen == round_) return;
+      seen = round_;
+      stack.push_back(c < 0 ? -1 - n : c);
     };
     for (ValueId v : from) {
       int n = g_.value(v).node;
@@ -415,6 +416,8 @@ class ClusterFuser {
   const Graph& g_;
   Graph to_;
   std::vector<int> of_;
+  std::vector<int> seen_nodes_;
+  int round_ = 0;
   std::vector<Cluster> clusters_;
   std::map<ValueId, int> readers_;
   std::vector<ValueId> map_;
