@@ -47,8 +47,8 @@ class Loss {
   explicit Loss(LossOptions options);
   virtual ~Loss() = default;
 
-  /// Values of the loss, weighted, masked (by the mask that y_pred carries) and reduced. `sample_weight` has the shape of the values or
-  /// of their leading axes, or is a number.
+  /// Values of the loss, weighted, masked (by the mask that y_pred carries) and reduced. `sample_weight` broadcasts against the values, which
+  /// mostly are one per sample; a last axis of size 1 may be missing or too many.
   Tensor operator()(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight = {});
   /// The values before weights and reduction. The arguments come in this loss' dtype.
   virtual Tensor call(const Tensor& y_true, const Tensor& y_pred) = 0;

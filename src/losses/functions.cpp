@@ -1,4 +1,5 @@
 // What lives here: the loss functions, as compositions of ops. Classes, options and names are in registry.cpp.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -259,7 +260,9 @@ Tensor circle(const Tensor& y_true, const Tensor& y_pred, const Tensor& ref_labe
   Tensor distance = ops::maximum(1 - ops::matmul(y_pred, ops::transpose(refs)), 0.0);
   Tensor positive = ops::equal(rows, ops::transpose(columns)), negative = ops::logical_not(positive);
   if (remove_diagonal) {
-    Tensor others = ops::logical_not(ops::eye(rows.numel(), columns.numel(), 0, DType::Bool));
+    // Sizes are unknown only where shapes are all that matters; 1 fits any.
+    auto known = [](int64_t n) { return std::max<int64_t>(n, 1); };
+    Tensor others = ops::logical_not(ops::eye(known(rows.numel()), known(columns.numel()), 0, DType::Bool));
     positive = ops::logical_and(positive, others);
   }
   auto logsumexp_where = [&](const Tensor& mask, const Tensor& weight, double delta, double sign) {

@@ -173,7 +173,7 @@ struct Pinball : Loss {
 };
 struct WithRate : Loss {
   double rate;
-  WithRate(const Dict& config) : Loss({.name = "with_rate"}), rate(config.at("rate").as_float()) {}
+  WithRate(const Dict& config) : Loss({.name = "with_rate"}), rate(config.contains("rate") ? config.at("rate").as_float() : 1) {}
   Tensor call(const Tensor& y_true, const Tensor& y_pred) override { return rate * losses::mean_squared_error(y_true, y_pred); }
   Dict get_config() const override { return {{"rate", rate}}; }
 };
@@ -217,6 +217,25 @@ TEST(Losses, CrossentropyByShapes) {
   EXPECT_EQ(function({None, 1}, {None, 4}), "sparse_categorical_crossentropy");
   EXPECT_EQ(function({None, 4}, {None, 4}), "categorical_crossentropy");
   EXPECT_EQ(losses::resolve("mse", {None}, {None})->name(), "mse");
+}
+
+TEST(Losses, BatchesOfUnknownSize) {
+  for (const std::string& name : known_names()) {
+    SCOPED_TRACE(name);
+    std::shared_ptr<Loss> loss = losses::get(name);
+    std::string n = core::to_snake_case(name);
+    bool ctc = n == "ctc", labels = n == "circle" || n.starts_with("sparse") || n.starts_with("categorical_gen");
+    ir::Type t{DType::Float32, labels ? Shape{None} : Shape{None, 4}}, p{DType::Float32, ctc ? Shape{None, 6, 5} : Shape{None, 4}};
+    try {
+      std::vector<ir::Type> out = core::infer({t, p, {DType::Float32, Shape{None}}}, [&](const Tensors& in) {
+        return Tensors{(*loss)(in[0], in[1]), n == "dice" || n == "tversky" ? Tensor(1.0) : (*loss)(in[0], in[1], in[2])};
+      });
+      EXPECT_EQ(out[0].shape, Shape{});
+      EXPECT_EQ(out[1].shape, Shape{});
+    } catch (const std::exception& e) {
+      ADD_FAILURE() << e.what();
+    }
+  }
 }
 
 /// As JAX reads arrays without its 64-bit types.

@@ -135,6 +135,35 @@ TEST(Metrics, InsideACompiledStep) {
   }
 }
 
+TEST(Metrics, BatchesOfUnknownSize) {
+  using namespace metrics;
+  std::vector<std::shared_ptr<Metric>> all;
+  for (const char* name : {"mse", "RootMeanSquaredError", "R2Score", "AUC", "Precision", "TruePositives", "F1Score", "CosineSimilarity", "Hinge", "Poisson",
+                           "BinaryAccuracy", "CategoricalAccuracy", "TopKCategoricalAccuracy", "PearsonCorrelation", "CategoricalCrossentropy"})
+    all.push_back(metrics::get(name));
+  all.push_back(std::make_shared<AUC>(AUCOptions{.multi_label = true}));
+  all.push_back(std::make_shared<Precision>(PrecisionOptions{.thresholds = {0.0, 0.5, 1.0}, .top_k = 2, .class_id = 1}));
+  all.push_back(std::make_shared<SensitivityAtSpecificity>(0.5));
+  all.push_back(std::make_shared<OneHotMeanIoU>(4));
+  all.push_back(std::make_shared<SparseCategoricalAccuracy>());
+  all.push_back(std::make_shared<SparseTopKCategoricalAccuracy>());
+  for (const auto& m : all) {
+    SCOPED_TRACE(m->class_name());
+    bool sparse = m->class_name().starts_with("Sparse");
+    for (bool weighted : {false, true}) {
+      try {
+        std::vector<ir::Type> out =
+            core::infer({{DType::Float32, sparse ? Shape{None} : Shape{None, 4}}, {DType::Float32, Shape{None, 4}}, {DType::Float32, Shape{None}}},
+                        [&](const Tensors& in) { return Tensors{(*m)(in[0], in[1], weighted ? in[2] : Tensor())}; });
+        if (m->class_name() != "F1Score" && m->class_name() != "Precision") EXPECT_EQ(out[0].shape, Shape{});
+      } catch (const std::exception& e) {
+        ADD_FAILURE() << (weighted ? "weighted: " : "") << e.what();
+      }
+    }
+    for (const Variable& v : m->variables()) EXPECT_EQ(v.value().to_vector<double>(), std::vector<double>(static_cast<size_t>(v.shape().numel()), 0.0));
+  }
+}
+
 TEST(Metrics, Stateless) {
   metrics::Mean mean;
   mean.update_state(7.0);
@@ -206,6 +235,22 @@ TEST(Metrics, Callables) {
   EXPECT_NEAR((*of_loss)(kTrue, kPred).item(), 0.06416666507720947, 1e-6);
   auto object = std::make_shared<metrics::Recall>();
   EXPECT_EQ(MetricSpec(object).object(), object);
+}
+
+TEST(Metrics, StandInOptionsAsUsersWriteThem) {
+  struct Options {
+    LossSpec loss{};
+    std::vector<MetricSpec> metrics{};
+  };
+  Options o{.loss = losses::SparseCategoricalCrossentropy({.from_logits = true}), .metrics = {"accuracy", "mae"}};
+  EXPECT_EQ(o.loss->name(), "sparse_categorical_crossentropy");
+  EXPECT_EQ(o.metrics.size(), 2u);
+  o = {.loss = "mse", .metrics = {"accuracy", metrics::AUC({.curve = "PR"}), [](const Tensor& t, const Tensor& p) { return ops::abs(t - p); }}};
+  EXPECT_EQ(o.metrics[1]->class_name(), "AUC");
+  EXPECT_EQ(o.metrics[2]->name(), "lambda");
+  o = {.loss = [](const Tensor& t, const Tensor& p) { return ops::abs(t - p); }};
+  EXPECT_FALSE(o.loss.is_none());
+  EXPECT_TRUE(LossSpec(nullptr).is_none());
 }
 
 TEST(Metrics, SavedForms) {
