@@ -6,6 +6,7 @@
 #include <keras/core/function.h>
 #include <keras/random.h>
 
+#include "core/impl.h"
 #include "random/mersenne_twister.h"
 
 namespace keras {
@@ -132,6 +133,19 @@ TEST(Draws, DropoutHasTheGradientOfItsMask) {
   Tensor g = tape.gradient(y, std::vector<Variable>{x})[0];
   double k = 1.4285714626312256;
   expect_values(g, {0, k, k, 0, k, k, k, k, k, k, 0, k}, 2e-7);
+}
+
+TEST(Draws, ShapesMayBeUnknownWhileAModelIsBuilt) {
+  random::SeedGenerator g(1);
+  std::vector<ir::Type> types = core::infer({{DType::Float16, {None, 3, None}}}, [&](const Tensors& in) {
+    return Tensors{random::dropout(in[0], 0.5, {.seed = g}), random::dropout(in[0], 0.5, {.noise_shape = Shape{None, 1, None}, .seed = g}),
+                   random::categorical(random::normal({None, 4}, {.seed = g}), 2, {.seed = g})};
+  });
+  EXPECT_EQ(types[0].shape, (Shape{None, 3, None}));
+  EXPECT_EQ(types[0].dtype, float16);
+  EXPECT_EQ(types[1].shape, (Shape{None, 3, None}));
+  EXPECT_EQ(types[2].shape, (Shape{None, 2}));
+  expect_values(g.state(), {1, 0});  // building draws nothing
 }
 
 TEST(Draws, RefuseWhatMakesNoSense) {
