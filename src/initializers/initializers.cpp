@@ -15,6 +15,7 @@ static serial::Factories<InitializerImpl>& factories();
 
 Value InitializerImpl::serialize() const { return factories().object(class_name(), get_config()); }
 std::shared_ptr<InitializerImpl> InitializerImpl::get(const Value& identifier) { return factories().get(identifier); }
+Tensor InitializerImpl::call_with_axes(const Shape& shape, DType dtype, const std::vector<int64_t>&, const std::vector<int64_t>&) { return call(shape, dtype); }
 Tensor InitializerImpl::operator()(const Shape& shape, DType dtype) {
   core::EagerScope eager;
   return call(shape, dtype);
@@ -250,11 +251,18 @@ struct VarianceScalingImpl : RandomBase<VarianceScalingOptions> {
   Tensor call(const Shape& shape, DType dtype) override {
     return scaled({o_.scale, o_.mode, o_.distribution}, seed_, o_.input_axes, o_.output_axes, shape, dtype);
   }
+  Tensor call_with_axes(const Shape& shape, DType dtype, const std::vector<int64_t>& in, const std::vector<int64_t>& out) override {
+    if (o_.input_axes && o_.output_axes) return call(shape, dtype);
+    return scaled({o_.scale, o_.mode, o_.distribution}, seed_, in, out, shape, dtype);
+  }
 };
 struct FanImpl : RandomBase<FanOptions> {
   Scaling scaling;
   FanImpl(const char* name, const Scaling& s, const FanOptions& o) : RandomBase(name, o), scaling(s) {}
   Tensor call(const Shape& shape, DType dtype) override { return scaled(scaling, seed_, o_.input_axes, o_.output_axes, shape, dtype); }
+  Tensor call_with_axes(const Shape& shape, DType dtype, const std::vector<int64_t>& in, const std::vector<int64_t>& out) override {
+    return o_.input_axes && o_.output_axes ? call(shape, dtype) : scaled(scaling, seed_, in, out, shape, dtype);
+  }
 };
 struct FanRow {
   const char *name, *snake;
