@@ -21,6 +21,8 @@ class InitializerImpl {
   virtual ~InitializerImpl() = default;
   /// Numbers of this shape and dtype.
   virtual Tensor call(const Shape& shape, DType dtype) = 0;
+  /// The same for a weight that knows which of its axes are inputs and which outputs; only those that scale by fans listen.
+  virtual Tensor call_with_axes(const Shape& shape, DType dtype, const std::vector<int64_t>& input_axes, const std::vector<int64_t>& output_axes);
   virtual std::string class_name() const = 0;
   virtual Dict get_config() const { return {}; }
   /// Keras' saved form; initialisers of one's own are marked with their registered name.
