@@ -1,0 +1,181 @@
+// What lives here: Keras' callbacks. The class to derive one's own from is in models/callback.h.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <keras/models/callback.h>
+#include <keras/models/model.h>
+
+namespace keras::callbacks {
+
+struct MonitorOptions {
+  std::string monitor = "val_loss";
+  /// "min", "max" or "auto", which knows losses and Keras' metrics.
+  std::string mode = "auto";
+  double min_delta = 0;
+};
+
+/// Base of the callbacks that watch one number.
+class MonitorCallback : public Callback {
+ public:
+  explicit MonitorCallback(MonitorOptions options, const char* class_name);
+
+ protected:
+  /// The number, or nullptr after a warning that names what there is.
+  const double* value(const Logs& logs);
+  bool improved(double now, const std::optional<double>& reference);
+  MonitorOptions watch_;
+  std::optional<double> best_;
+
+ private:
+  const char* class_;
+  bool resolved_ = false, up_ = false;
+};
+
+struct EarlyStoppingOptions {
+  std::string monitor = "val_loss";
+  double min_delta = 0;
+  int patience = 0;
+  int verbose = 0;
+  std::string mode = "auto";
+  std::optional<double> baseline{};
+  bool restore_best_weights = false;
+  int start_from_epoch = 0;
+};
+/// Stops training when a number has stopped improving.
+class EarlyStopping : public MonitorCallback {
+ public:
+  explicit EarlyStopping(const EarlyStoppingOptions& options = {});
+  int stopped_epoch() const { return stopped_epoch_; }
+  int best_epoch() const { return best_epoch_; }
+  void on_train_begin(Logs&) override;
+  void on_epoch_end(int epoch, Logs& logs) override;
+  void on_train_end(Logs&) override;
+  Value get_state() const override;
+  void set_state(const Value& state) override;
+
+ private:
+  EarlyStoppingOptions o_;
+  int wait_ = 0, stopped_epoch_ = 0, best_epoch_ = 0;
+  Tensors best_weights_;
+};
+
+struct ModelCheckpointOptions {
+  std::string monitor = "val_loss";
+  int verbose = 0;
+  bool save_best_only = false;
+  bool save_weights_only = false;
+  std::string mode = "auto";
+  /// 0: at the end of each epoch; else after so many batches.
+  int64_t save_freq = 0;
+  std::optional<double> initial_value_threshold{};
+};
+/// Saves the model while it trains. The path may hold `{epoch:02d}`, `{val_loss:.2f}` and the like.
+class ModelCheckpoint : public MonitorCallback {
+ public:
+  explicit ModelCheckpoint(std::string filepath, const ModelCheckpointOptions& options = {});
+  void on_epoch_begin(int epoch, Logs&) override { epoch_ = epoch; }
+  void on_train_batch_end(int64_t batch, Logs& logs) override;
+  void on_epoch_end(int epoch, Logs& logs) override;
+  Value get_state() const override;
+  void set_state(const Value& state) override;
+
+ private:
+  void save(int epoch, std::optional<int64_t> batch, const Logs& logs);
+  std::string filepath_;
+  ModelCheckpointOptions o_;
+  int epoch_ = 0;
+  int64_t since_ = 0;
+};
+
+struct ReduceLROnPlateauOptions {
+  std::string monitor = "val_loss";
+  double factor = 0.1;
+  int patience = 10;
+  int verbose = 0;
+  std::string mode = "auto";
+  double min_delta = 1e-4;
+  int cooldown = 0;
+  double min_lr = 0;
+};
+/// Multiplies the learning rate by `factor` when a number has stopped improving; logs it as learning_rate.
+class ReduceLROnPlateau : public MonitorCallback {
+ public:
+  explicit ReduceLROnPlateau(const ReduceLROnPlateauOptions& options = {});
+  void on_train_begin(Logs&) override;
+  void on_epoch_end(int epoch, Logs& logs) override;
+  Value get_state() const override;
+  void set_state(const Value& state) override;
+
+ private:
+  ReduceLROnPlateauOptions o_;
+  int wait_ = 0, cooldown_ = 0;
+};
+
+/// Sets the learning rate at the start of each epoch: `schedule(epoch, current)`; logs it as learning_rate.
+class LearningRateScheduler : public Callback {
+ public:
+  using Schedule = std::function<double(int epoch, double learning_rate)>;
+  explicit LearningRateScheduler(Schedule schedule, int verbose = 0);
+  void on_epoch_begin(int epoch, Logs&) override;
+  void on_epoch_end(int epoch, Logs& logs) override;
+
+ private:
+  Schedule schedule_;
+  int verbose_;
+};
+
+struct CSVLoggerOptions {
+  std::string separator = ",";
+  bool append = false;
+};
+/// Writes one line per epoch.
+class CSVLogger : public Callback {
+ public:
+  explicit CSVLogger(std::string filename, const CSVLoggerOptions& options = {});
+  void on_train_begin(Logs&) override;
+  void on_epoch_end(int epoch, Logs& logs) override;
+
+ private:
+  std::string filename_;
+  CSVLoggerOptions o_;
+  std::vector<std::string> keys_;
+  bool header_ = true;
+};
+
+/// Stops training when the loss is NaN or infinite.
+class TerminateOnNaN : public Callback {
+ public:
+  void on_train_batch_end(int64_t batch, Logs& logs) override;
+};
+
+struct LambdaCallbackOptions {
+  std::function<void(int epoch, const Logs&)> on_epoch_begin{}, on_epoch_end{};
+  std::function<void(const Logs&)> on_train_begin{}, on_train_end{};
+  std::function<void(int64_t batch, const Logs&)> on_train_batch_begin{}, on_train_batch_end{};
+};
+/// Hooks as functions: `LambdaCallback({.on_epoch_end = [](int epoch, const Logs& logs) { … }})`.
+class LambdaCallback : public Callback {
+ public:
+  explicit LambdaCallback(LambdaCallbackOptions options) : o_(std::move(options)) {}
+  void on_epoch_begin(int e, Logs& l) override { o_.on_epoch_begin ? o_.on_epoch_begin(e, l) : void(); }
+  void on_epoch_end(int e, Logs& l) override { o_.on_epoch_end ? o_.on_epoch_end(e, l) : void(); }
+  void on_train_begin(Logs& l) override { o_.on_train_begin ? o_.on_train_begin(l) : void(); }
+  void on_train_end(Logs& l) override { o_.on_train_end ? o_.on_train_end(l) : void(); }
+  void on_train_batch_begin(int64_t b, Logs& l) override { o_.on_train_batch_begin ? o_.on_train_batch_begin(b, l) : void(); }
+  void on_train_batch_end(int64_t b, Logs& l) override { o_.on_train_batch_end ? o_.on_train_batch_end(b, l) : void(); }
+
+ private:
+  LambdaCallbackOptions o_;
+};
+
+/// Keras' progress bar, which fit adds by itself: `verbose` 1 a bar, 2 a line per epoch.
+std::shared_ptr<Callback> ProgbarLogger(int verbose = 1);
+
+/// A callback from {"class_name"/"class", "config"/"options"}, as the program `keras` and recorded runs name it.
+std::shared_ptr<Callback> get(const Value& config);
+
+}  // namespace keras::callbacks
