@@ -68,9 +68,5 @@ Tensor Input(const Shape& shape, const InputOptions& options) {
   Shape batch = options.batch_shape ? *options.batch_shape : Shape{options.batch_size.value_or(None)} + shape;
   return layers::InputLayer(batch, options).impl()->output(0, 0);
 }
-Tensor Input(const InputOptions& options) {
-  if (!options.batch_shape) throw ValueError("Input needs a shape or a batch_shape");
-  return Input(Shape{}, options);
-}
 
 }  // namespace keras

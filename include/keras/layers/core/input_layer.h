@@ -1,5 +1,7 @@
 // What lives here: Input, where a model's graph begins.
 #pragma once
+#include <concepts>
+
 #include <keras/layers/layer.h>
 
 namespace keras {
@@ -17,8 +19,11 @@ struct InputOptions {
 
 /// A symbolic tensor that stands for the input of a model. `shape` is without the batch axis: `Input({784})` has shape (None, 784).
 Tensor Input(const Shape& shape, const InputOptions& options = {});
-/// The form with keywords only: `Input({.batch_shape = Shape{8, 10}})`.
-Tensor Input(const InputOptions& options);
+/// The form with keywords only: `Input({.batch_shape = Shape{8, 10}})`. A template, so that `Input({3})` means the shape.
+template <std::same_as<InputOptions> Options = InputOptions> Tensor Input(const Options& options) {
+  if (!options.batch_shape) throw ValueError("Input needs a shape or a batch_shape");
+  return Input(Shape{}, options);
+}
 
 namespace layers {
 using keras::Input;
