@@ -1,0 +1,61 @@
+// What lives here: LayerNormalization.
+#include <keras/layers/normalization/layer_normalization.h>
+#include <keras/ops.h>
+
+#include <keras/base/warning.h>
+
+#include "layers/normalization/normalizer.h"
+#include "prims/build.h"
+
+namespace keras::layers {
+
+namespace {
+struct LayerNormalizationImpl : Normalizer {
+  LayerNormalizationOptions o;
+  Variable gamma, beta;
+  bool scales() const { return o.scale || o.rms_scaling; }
+  bool centers() const { return o.center && !o.rms_scaling; }
+
+  explicit LayerNormalizationImpl(const LayerNormalizationOptions& options) : Normalizer(options.axis), o(options) {
+    init_common("LayerNormalization", o);
+    check_axes();
+    o.beta_initializer.object(), o.gamma_initializer.object();
+    supports_masking_ = true;
+    autocast_ = false;  // halves are normalised from what came in, not from a rounded copy
+  }
+  void build(const std::vector<Shape>& inputs) override {
+    Shape s = settle(inputs.at(0));
+    if (scales()) gamma = add_weight({.name = "gamma", .shape = s, .initializer = o.gamma_initializer, .regularizer = o.gamma_regularizer, .constraint = o.gamma_constraint});
+    if (centers()) beta = add_weight({.name = "beta", .shape = s, .initializer = o.beta_initializer, .regularizer = o.beta_regularizer, .constraint = o.beta_constraint});
+  }
+  Tensors call(const Call& c) override {
+    const Tensor& x = c.input();
+    std::vector<int64_t> over = axes_of(x.shape());
+    if (!o.rms_scaling)
+      return {prims::cast(ops::layer_normalization(x, scales() ? gamma.value() : Tensor(), centers() ? beta.value() : Tensor(), axis, o.epsilon), compute_dtype_)};
+    Tensor f = prims::cast(x, result_type(x.dtype(), DType::Float32));
+    Tensor y = prims::mul(f, prims::ew(ir::Ew::rsqrt, prims::add(ops::var(f, axis, true), o.epsilon)));
+    Shape line(std::vector<int64_t>(static_cast<size_t>(x.rank()), 1));
+    for (int64_t a : over) line[static_cast<int>(a)] = x.shape()[static_cast<int>(a)];
+    return {prims::cast(prims::mul(y, prims::reshape(prims::cast(gamma.value(), f.dtype()), line)), compute_dtype_)};
+  }
+  Dict own_config() const override {
+    Dict d = serial::to_config(o);
+    d.set("axis", to_value(axis));
+    return d;
+  }
+  Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>&) const override {
+    Explanation e = explain_axes(in.at(0), "brought to mean 0 and variance 1");
+    for (const Variable& v : own_trainable_)
+      e.parameters.push_back(fmt::format("{} {}: one {} per place along {} = {}", v.name(), v.shape().str(), v.name() == "gamma" ? "factor" : "shift", axes_text(in[0]), v.shape().numel()));
+    return e;
+  }
+};
+}  // namespace
+
+LayerNormalization::LayerNormalization(const LayerNormalizationOptions& o) : Layer(make_impl<LayerNormalizationImpl>(o)) {
+  if (o.rms_scaling) warn("LayerNormalization: rms_scaling divides by the deviation, not by the root mean square; RMSNormalization does the latter");
+}
+Layer LayerNormalization::from_config(const Dict& c) { return LayerNormalization(options_from<LayerNormalizationOptions>(c, "LayerNormalization")); }
+
+}  // namespace keras::layers
