@@ -29,15 +29,15 @@ class ActivationImpl {
 
 /// An activation in options: a name ("relu"), a function (`activations::relu`), a lambda, any object that can be called on a tensor,
 /// a saved configuration. None is linear.
-class Activation : public Spec<ActivationImpl> {
+class ActivationSpec : public Spec<ActivationImpl> {
  public:
   using Function = std::function<Tensor(const Tensor&)>;
   using Spec::Spec;
-  Activation(Tensor (*function)(const Tensor&));
+  ActivationSpec(Tensor (*function)(const Tensor&));
   /// An object with `Value serialize() const` is saved by that.
   template <class F>
     requires(std::is_class_v<F> && std::is_invocable_r_v<Tensor, const F&, const Tensor&> && !std::is_base_of_v<Spec<ActivationImpl>, F>)
-  Activation(F f) : Activation(from_callable(f, serializer(f))) {}
+  ActivationSpec(F f) : ActivationSpec(from_callable(f, serializer(f))) {}
   Tensor operator()(const Tensor& x) const { return is_none() ? x : object()->call(x); }
   /// "linear" for none, as Keras writes it.
   Value serialize() const { return is_none() ? Value("linear") : object()->serialize(); }
@@ -53,7 +53,7 @@ class Activation : public Spec<ActivationImpl> {
 };
 
 /// Names a function of one's own, so that it can be given by name and saved. `package` as in Keras' register_keras_serializable.
-void register_activation(const std::string& name, Activation::Function function, const std::string& package = "Custom");
+void register_activation(const std::string& name, ActivationSpec::Function function, const std::string& package = "Custom");
 /// Reads saved activations that are objects of other kinds (layers); the rooms that have such objects call it.
 void set_activation_object_reader(std::function<std::shared_ptr<ActivationImpl>(const Value& saved)> reader);
 
@@ -61,7 +61,7 @@ namespace activations {
 
 inline std::shared_ptr<ActivationImpl> get(const Value& identifier) { return ActivationImpl::get(identifier); }
 inline std::shared_ptr<ActivationImpl> deserialize(const Value& config) { return ActivationImpl::get(config); }
-inline Value serialize(const Activation& activation) { return activation.serialize(); }
+inline Value serialize(const ActivationSpec& activation) { return activation.serialize(); }
 /// Names that `get` knows.
 std::vector<std::string> names();
 

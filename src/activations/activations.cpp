@@ -119,7 +119,7 @@ class BuiltinActivation : public ActivationImpl {
 
 class RegisteredActivation : public ActivationImpl {
  public:
-  RegisteredActivation(std::string name, std::string registered, Activation::Function f) : name_(std::move(name)), registered_(std::move(registered)), f_(std::move(f)) {}
+  RegisteredActivation(std::string name, std::string registered, ActivationSpec::Function f) : name_(std::move(name)), registered_(std::move(registered)), f_(std::move(f)) {}
   Tensor call(const Tensor& x) override { return f_(x); }
   Value serialize() const override {
     return Dict{{"module", "builtins"}, {"class_name", "function"}, {"config", registered_}, {"registered_name", "function"}};
@@ -133,12 +133,12 @@ class RegisteredActivation : public ActivationImpl {
 
  private:
   std::string name_, registered_;
-  Activation::Function f_;
+  ActivationSpec::Function f_;
 };
 
 class CallableActivation : public ActivationImpl {
  public:
-  CallableActivation(Activation::Function f, std::function<Value()> serialize) : f_(std::move(f)), serialize_(std::move(serialize)) {}
+  CallableActivation(ActivationSpec::Function f, std::function<Value()> serialize) : f_(std::move(f)), serialize_(std::move(serialize)) {}
   Tensor call(const Tensor& x) override { return f_(x); }
   Value serialize() const override {
     if (serialize_) return serialize_();
@@ -147,7 +147,7 @@ class CallableActivation : public ActivationImpl {
   }
 
  private:
-  Activation::Function f_;
+  ActivationSpec::Function f_;
   std::function<Value()> serialize_;
 };
 
@@ -196,7 +196,7 @@ std::shared_ptr<ActivationImpl> ActivationImpl::get(const Value& v) {
                              .fix = "one of your own is made known by keras::register_activation(\"" + name + "\", function)"}.str());
 }
 
-std::shared_ptr<ActivationImpl> Activation::from_callable(Function f, std::function<Value()> serialize) {
+std::shared_ptr<ActivationImpl> ActivationSpec::from_callable(Function f, std::function<Value()> serialize) {
   if (!f) return nullptr;
   return std::make_shared<CallableActivation>(std::move(f), std::move(serialize));
 }
@@ -211,9 +211,9 @@ static std::shared_ptr<ActivationImpl> of_pointer(Pointer p) {
   }
   return std::make_shared<CallableActivation>(p, nullptr);
 }
-Activation::Activation(Tensor (*function)(const Tensor&)) : Activation(of_pointer(function)) {}
+ActivationSpec::ActivationSpec(Tensor (*function)(const Tensor&)) : ActivationSpec(of_pointer(function)) {}
 
-void register_activation(const std::string& name, Activation::Function function, const std::string& package) {
+void register_activation(const std::string& name, ActivationSpec::Function function, const std::string& package) {
   std::lock_guard lock(registry().mutex);
   auto& all = registry().registered;
   std::erase_if(all, [&](const auto& a) { return a->name() == name; });

@@ -31,20 +31,20 @@ TEST(Activations, ReluWithAllItsParts) {
 }
 
 TEST(Activations, NamesAndSavedForms) {
-  EXPECT_EQ(Activation().serialize(), Value("linear"));
-  EXPECT_EQ(Activation("swish").serialize(), Value("silu"));
-  EXPECT_EQ(Activation("hard_swish").serialize(), Value("hard_silu"));
-  EXPECT_EQ(Activation(activations::relu).serialize(), Value("relu"));
-  EXPECT_EQ(Activation(activations::softmax).serialize(), Value("softmax"));
-  EXPECT_TRUE(Activation().is_linear());
-  EXPECT_TRUE(Activation("linear").is_linear());
-  EXPECT_FALSE(Activation("relu").is_linear());
+  EXPECT_EQ(ActivationSpec().serialize(), Value("linear"));
+  EXPECT_EQ(ActivationSpec("swish").serialize(), Value("silu"));
+  EXPECT_EQ(ActivationSpec("hard_swish").serialize(), Value("hard_silu"));
+  EXPECT_EQ(ActivationSpec(activations::relu).serialize(), Value("relu"));
+  EXPECT_EQ(ActivationSpec(activations::softmax).serialize(), Value("softmax"));
+  EXPECT_TRUE(ActivationSpec().is_linear());
+  EXPECT_TRUE(ActivationSpec("linear").is_linear());
+  EXPECT_FALSE(ActivationSpec("relu").is_linear());
   EXPECT_EQ(activations::names().size(), 32u);
-  for (const std::string& name : activations::names()) EXPECT_EQ(Activation(Activation(name).serialize()).serialize(), Activation(name).serialize());
-  expect_values(Activation()(kX), kX.to_vector<double>());
-  EXPECT_THROW(Activation("threshold")(kX), ValueError);
+  for (const std::string& name : activations::names()) EXPECT_EQ(ActivationSpec(ActivationSpec(name).serialize()).serialize(), ActivationSpec(name).serialize());
+  expect_values(ActivationSpec()(kX), kX.to_vector<double>());
+  EXPECT_THROW(ActivationSpec("threshold")(kX), ValueError);
   try {
-    Activation("relus").object();
+    ActivationSpec("relus").object();
     FAIL();
   } catch (const ValueError& e) {
     EXPECT_NE(std::string(e.what()).find("relu"), std::string::npos);
@@ -59,25 +59,25 @@ struct Saved {
 };
 
 TEST(Activations, FunctionsOfTheUser) {
-  Activation lambda = [](const Tensor& x) { return x * Tensor(3.0); };
+  ActivationSpec lambda = [](const Tensor& x) { return x * Tensor(3.0); };
   expect_values(lambda(Tensor({1.0, 2.0})), {3, 6});
   EXPECT_THROW(lambda.serialize(), ValueError);
-  EXPECT_THROW(Activation(twice).serialize(), ValueError);
+  EXPECT_THROW(ActivationSpec(twice).serialize(), ValueError);
   register_activation("twice", twice, "mine");
-  Activation named = twice;
+  ActivationSpec named = twice;
   Value saved = named.serialize();
   EXPECT_EQ(io::to_json(saved), R"({"module": "builtins", "class_name": "function", "config": "mine>twice", "registered_name": "function"})");
-  expect_values(Activation(saved)(Tensor({1.0})), {2});
-  expect_values(Activation("twice")(Tensor({1.0})), {2});
-  expect_values(Activation("mine>twice")(Tensor({1.0})), {2});
-  Activation object = Saved{};
+  expect_values(ActivationSpec(saved)(Tensor({1.0})), {2});
+  expect_values(ActivationSpec("twice")(Tensor({1.0})), {2});
+  expect_values(ActivationSpec("mine>twice")(Tensor({1.0})), {2});
+  ActivationSpec object = Saved{};
   expect_values(object(Tensor({3.0})), {9});
   EXPECT_EQ(object.serialize().get("class_name"), Value("Saved"));
-  EXPECT_THROW(Activation(object.serialize()).object(), ValueError);
+  EXPECT_THROW(ActivationSpec(object.serialize()).object(), ValueError);
   set_activation_object_reader([](const Value& v) -> std::shared_ptr<ActivationImpl> {
-    return v.get("class_name") == Value("Saved") ? Activation(Saved{}).object() : nullptr;
+    return v.get("class_name") == Value("Saved") ? ActivationSpec(Saved{}).object() : nullptr;
   });
-  expect_values(Activation(object.serialize())(Tensor({3.0})), {9});
+  expect_values(ActivationSpec(object.serialize())(Tensor({3.0})), {9});
   set_activation_object_reader({});
 }
 
@@ -85,7 +85,7 @@ Tensor call(const std::string& name, const Tensor& x, const Value& k) {
   auto number = [&](const char* key) { return k.get(key).as_float(); };
   using namespace activations;
   const Dict& d = k.as_dict();
-  if (d.empty()) return Activation(name)(x);
+  if (d.empty()) return ActivationSpec(name)(x);
   if (name == "relu") {
     auto part = [&](const char* key) { return d.contains(key) ? number(key) : 0.0; };
     return relu(x, part("negative_slope"), d.contains("max_value") ? std::optional<double>(number("max_value")) : std::nullopt, part("threshold"));

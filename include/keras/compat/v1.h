@@ -40,7 +40,7 @@ void reset_default_graph();
 
 namespace layers {
 struct DenseV1Options {
-  Activation activation{};
+  ActivationSpec activation{};
   bool use_bias = true;
   Initializer kernel_initializer = "glorot_uniform";
   Initializer bias_initializer = "zeros";

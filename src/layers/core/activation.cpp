@@ -7,8 +7,8 @@ namespace keras::layers {
 
 namespace {
 struct ActivationImpl : LayerImpl {
-  ::keras::Activation activation;
-  ActivationImpl(const ::keras::Activation& a, const ActivationOptions& o) : activation(a) {
+  ActivationSpec activation;
+  ActivationImpl(const ActivationSpec& a, const ActivationOptions& o) : activation(a) {
     init_common("Activation", o);
     supports_masking_ = true;
     if (activation) activation.object();
@@ -18,11 +18,11 @@ struct ActivationImpl : LayerImpl {
 };
 }  // namespace
 
-Activation::Activation(const ::keras::Activation& a, const ActivationOptions& o) : Layer(make_impl<ActivationImpl>(a, o)) {}
+Activation::Activation(const ActivationSpec& a, const ActivationOptions& o) : Layer(make_impl<ActivationImpl>(a, o)) {}
 Layer Activation::from_config(const Dict& c) {
   ActivationOptions o;
   read_common(c, o.name, o.trainable, o.dtype);
-  return Activation(::keras::Activation(c.at("activation")), o);
+  return Activation(ActivationSpec(c.at("activation")), o);
 }
 
 }  // namespace keras::layers

@@ -13,7 +13,7 @@ struct ConvOptions {
   std::optional<std::string> data_format{};
   Sizes dilation_rate = 1;
   int64_t groups = 1;
-  ::keras::Activation activation{};
+  ActivationSpec activation{};
   bool use_bias = true;
   Initializer kernel_initializer = "glorot_uniform";
   Initializer bias_initializer = "zeros";
@@ -32,7 +32,7 @@ struct DepthwiseConvOptions {
   int64_t depth_multiplier = 1;
   std::optional<std::string> data_format{};
   Sizes dilation_rate = 1;
-  ::keras::Activation activation{};
+  ActivationSpec activation{};
   bool use_bias = true;
   Initializer depthwise_initializer = "glorot_uniform";
   Initializer bias_initializer = "zeros";
@@ -51,7 +51,7 @@ struct SeparableConvOptions {
   std::optional<std::string> data_format{};
   Sizes dilation_rate = 1;
   int64_t depth_multiplier = 1;
-  ::keras::Activation activation{};
+  ActivationSpec activation{};
   bool use_bias = true;
   Initializer depthwise_initializer = "glorot_uniform";
   Initializer pointwise_initializer = "glorot_uniform";
@@ -73,7 +73,7 @@ struct ConvTransposeOptions {
   std::optional<Sizes> output_padding{};
   std::optional<std::string> data_format{};
   Sizes dilation_rate = 1;
-  ::keras::Activation activation{};
+  ActivationSpec activation{};
   bool use_bias = true;
   Initializer kernel_initializer = "glorot_uniform";
   Initializer bias_initializer = "zeros";

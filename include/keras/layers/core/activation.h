@@ -11,7 +11,7 @@ struct ActivationOptions {
 /// Keras' Activation: a function of each element, or along the last axis (softmax): the shape is kept.
 class Activation : public Layer {
  public:
-  explicit Activation(const ::keras::Activation& activation, const ActivationOptions& options = {});
+  explicit Activation(const ActivationSpec& activation, const ActivationOptions& options = {});
   static Layer from_config(const Dict& config);
 };
 

@@ -6,7 +6,7 @@
 namespace keras::layers {
 
 struct DenseOptions {
-  ::keras::Activation activation{};
+  ActivationSpec activation{};
   bool use_bias = true;
   Initializer kernel_initializer = "glorot_uniform";
   Initializer bias_initializer = "zeros";
