@@ -24,9 +24,40 @@ static Value tensor_value(const Tensor& t) {
 // The nodes of a shared layer that the model uses are counted from 0 in its file.
 using Renumbered = std::map<std::pair<const Operation*, int>, int>;
 
+// A constant in the graph: a plain number, or an array with its dtype.
+static Value constant_value(const Tensor& t) {
+  std::vector<double> numbers = t.to_vector<double>();
+  auto number = [&](size_t i) { return is_floating(t.dtype()) ? Value(numbers[i]) : t.dtype() == DType::Bool ? Value(numbers[i] != 0) : Value(static_cast<int64_t>(numbers[i])); };
+  if (t.weak()) return number(0);
+  size_t next = 0;
+  auto nested = [&](auto&& self, int axis) -> Value {
+    if (axis == t.rank()) return number(next++);
+    List l;
+    for (int64_t i = 0; i < t.shape()[axis]; ++i) l.push_back(self(self, axis + 1));
+    return l;
+  };
+  return Dict{{"class_name", "__tensor__"}, {"config", Dict{{"value", nested(nested, 0)}, {"dtype", dtype_name(t.dtype())}}}};
+}
+static Tensor constant_tensor(const Value& config) {
+  Shape shape;
+  for (const Value* at = &config.get("value"); at->is_list(); at = &at->as_list()[0]) {
+    shape.push_back(static_cast<int64_t>(at->as_list().size()));
+    if (at->as_list().empty()) break;
+  }
+  std::vector<double> numbers;
+  auto walk = [&](auto&& self, const Value& v) -> void {
+    if (v.is_list())
+      for (const Value& e : v.as_list()) self(self, e);
+    else numbers.push_back(v.is_bool() ? v.as_bool() : v.as_float());
+  };
+  walk(walk, config.get("value"));
+  return Tensor::from<double>(numbers, shape).astype(dtype_from_name(config.get("dtype").as_string()));
+}
+
 static Value arg_value(const Arg& a, const Renumbered& numbers) {
   if (a.is_tensor()) {
     if (!a.tensor().defined()) return {};
+    if (!a.tensor().is_symbolic()) return constant_value(a.tensor());
     const auto& h = a.tensor().impl()->history;
     Value v = tensor_value(a.tensor());
     auto it = numbers.find({h.operation.get(), h.node});
@@ -59,17 +90,22 @@ Dict FunctionalImpl::own_config() const {
   for (const Tensor& t : inputs_) numbers[{t.impl()->history.operation.get(), t.impl()->history.node}] = 0;
   List layers;
   for (const auto& op : operations_) {
-    Dict d = op->serialize().as_dict();
-    d.set("name", op->name());
+    auto* function = dynamic_cast<const core::OpOperation*>(op.get());
+    Dict d = function ? Dict{} : op->serialize().as_dict();
     List inbound;
     for (int node : used[op.get()]) {
-      const CallArgs& args = op->nodes()[static_cast<size_t>(node)].args;
+      CallArgs args = op->nodes()[static_cast<size_t>(node)].args;
+      if (function) {
+        SavedOp saved = saved_op(*function, args);
+        d = saved.entry, args = saved.args;
+      }
       List a;
       for (const Arg& x : args.args) a.push_back(arg_value(x, numbers));
       Dict k;
       for (const auto& [name, x] : args.kwargs) k.set(name, arg_value(x, numbers));
       inbound.push_back(Dict{{"args", a}, {"kwargs", k}});
     }
+    d.set("name", op->name());
     d.set("inbound_nodes", inbound);
     layers.push_back(d);
   }
@@ -172,6 +208,7 @@ struct Reader {
         const List& h = v.get("config").get("keras_history").as_list();
         return tensor(h.at(0).as_string(), static_cast<int>(h.at(1).as_int()), static_cast<int>(h.at(2).as_int()));
       }
+      if (v.get("class_name") == Value("__tensor__") || v.get("class_name") == Value("__numpy__")) return constant_tensor(v.get("config"));
       bool any = false;
       core::ArgDict d;
       for (const auto& [k, e] : v.as_dict()) {
