@@ -30,6 +30,11 @@ Tensor crop_images(const Tensor& images, std::optional<int64_t> top_cropping = {
 Tensor gaussian_blur(const Tensor& images, const Sizes& kernel_size = {3, 3}, std::pair<double, double> sigma = {1.0, 1.0}, std::string_view data_format = "");
 Tensor scale_and_translate(const Tensor& images, const Shape& output_shape, const Tensor& scale, const Tensor& translation, const Axes& spatial_dims,
                            std::string_view method, bool antialias = true);
+/// Displaced by smoothed noise: `noise_x` and `noise_y` are standard normal numbers (B, H, W), which the caller draws.
+Tensor elastic_transform(const Tensor& images, const Tensor& noise_x, const Tensor& noise_y, double alpha = 20.0, double sigma = 5.0,
+                         std::string_view interpolation = "bilinear", std::string_view fill_mode = "reflect", double fill_value = 0.0,
+                         std::string_view data_format = "");
+/// (B, H, W, C) → (B, H, W, C, 2): the slopes along height and width.
 Tensor sobel_edges(const Tensor& images, std::string_view data_format = "");
 Tensor ssim(const Tensor& image1, const Tensor& image2, double max_val = 1.0, int64_t filter_size = 11, double filter_sigma = 1.5, double k1 = 0.01,
             double k2 = 0.03, std::string_view data_format = "");
