@@ -51,21 +51,12 @@ struct FAdamStep {
     return hn::Sub(p, hn::Div(hn::Mul(m, alpha), hn::Add(hn::Sqrt(v), eps)));
   }
 };
-void adam_step(const Args& k) {
-  const D32 d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), n = k.n;
-  const Operands<float, 5> o(k);
-  float* out = static_cast<float*>(k.out);
-  const FAdamStep f;
-  int64_t i = 0;
-  const auto at = [&](int j) HWY_ATTR { return hn::LoadU(d, o.p[j] + i * o.step[j]); };
-  for (; i + lanes <= n; i += lanes) hn::StoreU(f(d, at(0), at(1), at(2), at(3), at(4)), d, out + i);
-  if (i < n) {
-    const size_t r = static_cast<size_t>(n - i);
-    const auto part = [&](int j) HWY_ATTR { return load_part(d, o.p[j] + i * o.step[j], r); };
-    store_part(f(d, part(0), part(1), part(2), part(3), part(4)), d, out + i, r);
-  }
-}
+struct FSubMulAdd {
+  template <class D, class V> HWY_INLINE V operator()(D, V a, V b, V c, V e) const { return hn::MulAdd(hn::Sub(a, b), c, e); }
+};
+struct FNormalize {
+  template <class D, class V> HWY_INLINE V operator()(D, V a, V b, V c, V e, V g) const { return hn::MulAdd(hn::Mul(hn::Sub(a, b), c), e, g); }
+};
 
 // Dividing by one number: times its reciprocal, then one correction by the exact remainder, which gives the bits of the
 // division wherever quotient and remainder are normal numbers; other vectors are divided.
@@ -99,11 +90,11 @@ void exp_sub_sum(const Args& k) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), n = k.n;
   const Operands<float, 2> o(k);
   const float *a = o.p[0], *b = o.p[1];
-  const int64_t sa = o.step[0], sb = o.step[1];
+  const int64_t sa = o.walk[0], sb = o.walk[1];
   float* out = static_cast<float*>(k.out);
   V32 s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
   int64_t i = 0;
-  const auto at = [&](int64_t j) HWY_ATTR { return exp32(d, hn::Sub(hn::LoadU(d, a + j * sa), hn::LoadU(d, b + j * sb))); };
+  const auto at = [&](int64_t j) HWY_ATTR { return exp32(d, hn::Sub(hn::LoadU(d, a + (j & sa)), hn::LoadU(d, b + (j & sb)))); };
   for (; i + 2 * lanes <= n; i += 2 * lanes) {
     const V32 x = at(i), y = at(i + lanes);
     s0 = hn::Add(s0, x);
@@ -115,7 +106,7 @@ void exp_sub_sum(const Args& k) {
   }
   for (; i < n; i += lanes) {
     const size_t r = static_cast<size_t>(std::min(lanes, n - i));
-    const V32 x = exp32(d, hn::Sub(load_part(d, a + i * sa, r), load_part(d, b + i * sb, r)));
+    const V32 x = exp32(d, hn::Sub(load_part(d, a + (i & sa), r), load_part(d, b + (i & sb), r)));
     s0 = hn::Add(s0, hn::IfThenElseZero(hn::FirstN(d, r), x));
     store_part(x, d, out + i, r);
   }
@@ -192,11 +183,11 @@ template <class F> void test1(const Args& k) {
   uint8_t* out = static_cast<uint8_t*>(k.out);
   const F f;
   int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) store_bool(f(d, hn::LoadU(d, o.p[0] + i * o.step[0])), out + i);
+  for (; i + lanes <= n; i += lanes) store_bool(f(d, hn::LoadU(d, o.p[0] + (i & o.walk[0]))), out + i);
   if (i < n) {
     HWY_ALIGN uint8_t buf[hn::MaxLanes(D32())];
     const size_t r = static_cast<size_t>(n - i);
-    store_bool(f(d, load_part(d, o.p[0] + i * o.step[0], r)), buf);
+    store_bool(f(d, load_part(d, o.p[0] + (i & o.walk[0]), r)), buf);
     std::memcpy(out + i, buf, r);
   }
 }
@@ -205,15 +196,15 @@ template <class F> void test2(const Args& k) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), n = k.n;
   const Operands<float, 2> o(k);
   const float *a = o.p[0], *b = o.p[1];
-  const int64_t sa = o.step[0], sb = o.step[1];
+  const int64_t sa = o.walk[0], sb = o.walk[1];
   uint8_t* out = static_cast<uint8_t*>(k.out);
   const F f;
   int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) store_bool(f(d, hn::LoadU(d, a + i * sa), hn::LoadU(d, b + i * sb)), out + i);
+  for (; i + lanes <= n; i += lanes) store_bool(f(d, hn::LoadU(d, a + (i & sa)), hn::LoadU(d, b + (i & sb))), out + i);
   if (i < n) {
     HWY_ALIGN uint8_t buf[hn::MaxLanes(D32())];
     const size_t r = static_cast<size_t>(n - i);
-    store_bool(f(d, load_part(d, a + i * sa, r), load_part(d, b + i * sb, r)), buf);
+    store_bool(f(d, load_part(d, a + (i & sa), r), load_part(d, b + (i & sb), r)), buf);
     std::memcpy(out + i, buf, r);
   }
 }
@@ -227,9 +218,9 @@ void select_f32(const Args& k) {
   rest.scalars = k.scalars >> 1;
   const Operands<float, 2> o(rest);
   const float *a = o.p[0], *b = o.p[1];
-  const int64_t sa = o.step[0], sb = o.step[1];
+  const int64_t sa = o.walk[0], sb = o.walk[1];
   const uint8_t* c = static_cast<const uint8_t*>(k.in[0]);
-  int64_t sc = 1;
+  int64_t sc = -1;
   HWY_ALIGN uint8_t spread[hn::MaxLanes(D32())];
   if (k.scalars & 1) {
     std::memset(spread, *c, sizeof spread);
@@ -239,12 +230,12 @@ void select_f32(const Args& k) {
   float* out = static_cast<float*>(k.out);
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes)
-    hn::StoreU(hn::IfThenElse(load_bool(c + i * sc), hn::LoadU(d, a + i * sa), hn::LoadU(d, b + i * sb)), d, out + i);
+    hn::StoreU(hn::IfThenElse(load_bool(c + (i & sc)), hn::LoadU(d, a + (i & sa)), hn::LoadU(d, b + (i & sb))), d, out + i);
   if (i < n) {
     HWY_ALIGN uint8_t buf[hn::MaxLanes(D32())] = {};
     const size_t r = static_cast<size_t>(n - i);
-    std::memcpy(buf, c + i * sc, r);
-    store_part(hn::IfThenElse(load_bool(buf), load_part(d, a + i * sa, r), load_part(d, b + i * sb, r)), d, out + i, r);
+    std::memcpy(buf, c + (i & sc), r);
+    store_part(hn::IfThenElse(load_bool(buf), load_part(d, a + (i & sa), r), load_part(d, b + (i & sb), r)), d, out + i, r);
   }
 }
 
@@ -296,11 +287,11 @@ void narrow_bf16(const Args& k) {
   const Operands<float, 1> o(k);
   uint16_t* out = static_cast<uint16_t*>(k.out);
   int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) hn::StoreU(hn::DemoteTo(d16, bf16_bits(hn::LoadU(d, o.p[0] + i * o.step[0]))), d16, out + i);
+  for (; i + lanes <= n; i += lanes) hn::StoreU(hn::DemoteTo(d16, bf16_bits(hn::LoadU(d, o.p[0] + (i & o.walk[0])))), d16, out + i);
   if (i < n) {
     HWY_ALIGN uint16_t buf[hn::MaxLanes(D32())];
     const size_t r = static_cast<size_t>(n - i);
-    hn::Store(hn::DemoteTo(d16, bf16_bits(load_part(d, o.p[0] + i * o.step[0], r))), d16, buf);
+    hn::Store(hn::DemoteTo(d16, bf16_bits(load_part(d, o.p[0] + (i & o.walk[0]), r))), d16, buf);
     std::memcpy(out + i, buf, r * 2);
   }
 }
@@ -342,15 +333,15 @@ void narrow_f16(const Args& k) {
   const D32 d;
   const hn::Rebind<hwy::float16_t, D32> d16;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  for (; i + lanes <= n; i += lanes) hn::StoreU(hn::BitCast(D16(), hn::DemoteTo(d16, hn::LoadU(d, o.p[0] + i * o.step[0]))), D16(), out + i);
+  for (; i + lanes <= n; i += lanes) hn::StoreU(hn::BitCast(D16(), hn::DemoteTo(d16, hn::LoadU(d, o.p[0] + (i & o.walk[0])))), D16(), out + i);
   if (i < n) {
     const size_t r = static_cast<size_t>(n - i);
     HWY_ALIGN uint16_t buf[hn::MaxLanes(D32())];
-    hn::Store(hn::BitCast(D16(), hn::DemoteTo(d16, load_part(d, o.p[0] + i * o.step[0], r))), D16(), buf);
+    hn::Store(hn::BitCast(D16(), hn::DemoteTo(d16, load_part(d, o.p[0] + (i & o.walk[0]), r))), D16(), buf);
     std::memcpy(out + i, buf, r * 2);
   }
 #else
-  for (; i < n; ++i) out[i] = half_t(o.p[0][o.step[0] ? i : 0]).bits;
+  for (; i < n; ++i) out[i] = half_t(o.p[0][o.walk[0] ? i : 0]).bits;
 #endif
 }
 void round_f16(const Args& k) {
@@ -361,10 +352,10 @@ void round_f16(const Args& k) {
   const Operands<float, 1> o(k);
   float* out = static_cast<float*>(k.out);
   int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) hn::StoreU(hn::PromoteTo(d, hn::DemoteTo(d16, hn::LoadU(d, o.p[0] + i * o.step[0]))), d, out + i);
+  for (; i + lanes <= n; i += lanes) hn::StoreU(hn::PromoteTo(d, hn::DemoteTo(d16, hn::LoadU(d, o.p[0] + (i & o.walk[0])))), d, out + i);
   if (i < n) {
     const size_t r = static_cast<size_t>(n - i);
-    store_part(hn::PromoteTo(d, hn::DemoteTo(d16, load_part(d, o.p[0] + i * o.step[0], r))), d, out + i, r);
+    store_part(hn::PromoteTo(d, hn::DemoteTo(d16, load_part(d, o.p[0] + (i & o.walk[0]), r))), d, out + i, r);
   }
 #else
   const float* a = static_cast<const float*>(k.in[0]);
@@ -373,36 +364,7 @@ void round_f16(const Args& k) {
 #endif
 }
 
-// ---- (a op1 b) op2 c ----
-
-template <First f, class D, class V> HWY_INLINE V first(D, V a, V b) {
-  if constexpr (f == First::add) return hn::Add(a, b);
-  else if constexpr (f == First::sub) return hn::Sub(a, b);
-  else if constexpr (f == First::mul) return hn::Mul(a, b);
-  else return hn::Div(a, b);
-}
-template <First f, Second s> struct Fuse2 {
-  template <class D, class V> HWY_INLINE V operator()(D d, V a, V b, V c) const {
-    const V t = first<f>(d, a, b);
-    if constexpr (s == Second::add) return hn::Add(t, c);
-    else if constexpr (s == Second::sub) return hn::Sub(t, c);
-    else if constexpr (s == Second::rsub) return hn::Sub(c, t);
-    else if constexpr (s == Second::mul) return hn::Mul(t, c);
-    else if constexpr (s == Second::div) return hn::Div(t, c);
-    else return hn::Div(c, t);
-  }
-};
-template <int i> Fn fuse2_at(int wanted) {
-  if constexpr (i == 24) {
-    return nullptr;
-  } else {
-    if (wanted == i) return map3<float, Fuse2<static_cast<First>(i / 6), static_cast<Second>(i % 6)>>;
-    return fuse2_at<i + 1>(wanted);
-  }
-}
-
 Fn f32_kernel(Op op) {
-  if (op >= Op::fuse2_first && op < Op::end) return fuse2_at<0>(static_cast<int>(op) - static_cast<int>(Op::fuse2_first));
   switch (op) {
     case Op::div: return div_f32;
     case Op::exp: return map1<float, FExp>;
@@ -428,7 +390,9 @@ Fn f32_kernel(Op op) {
     case Op::exp_sub_sum: return exp_sub_sum;
     case Op::lerp: return map3<float, FLerp>;
     case Op::lerp_sq: return map3<float, FLerpSq>;
-    case Op::adam_step: return adam_step;
+    case Op::adam_step: return map_wide<float, FAdamStep, 5, 0b10100>;
+    case Op::sub_mul_add: return map_wide<float, FSubMulAdd, 4, 0b0000, 0b0110>;
+    case Op::normalize: return map_wide<float, FNormalize, 5, 0b00000, 0b00110>;
     case Op::isnan: return test1<TIsNan>;
     case Op::isinf: return test1<TIsInf>;
     case Op::isfinite: return test1<TIsFinite>;
@@ -440,9 +404,9 @@ Fn f32_kernel(Op op) {
     case Op::greater: return test2<TGt>;
     case Op::greater_equal: return test2<TGe>;
     case Op::select: return select_f32;
-    case Op::select_lt: return map4<float, FSelectLt>;
-    case Op::select_le: return map4<float, FSelectLe>;
-    case Op::select_eq: return map4<float, FSelectEq>;
+    case Op::select_lt: return map_wide<float, FSelectLt, 4, 0b1010>;
+    case Op::select_le: return map_wide<float, FSelectLe, 4, 0b1010>;
+    case Op::select_eq: return map_wide<float, FSelectEq, 4, 0b1010>;
     case Op::widen_f16: return widen_f16;
     case Op::widen_bf16: return widen_bf16;
     case Op::narrow_f16: return narrow_f16;
@@ -454,6 +418,7 @@ Fn f32_kernel(Op op) {
 }
 Fn f32_reduce(Reduce r, Pre pre) { return reduce_of<float>(r, pre); }
 ColumnFn f32_column(Reduce r, Pre pre) { return column_of<float>(r, pre); }
+ColumnFn f32_column_pair(Pre pre) { return pre == Pre::square ? column_pair<float, PreSquare> : pre == Pre::mul ? column_pair<float, PreMul> : nullptr; }
 
 }  // namespace keras::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -463,10 +428,12 @@ namespace keras::cpu {
 HWY_EXPORT(f32_kernel);
 HWY_EXPORT(f32_reduce);
 HWY_EXPORT(f32_column);
+HWY_EXPORT(f32_column_pair);
 namespace simd {
-Fn find_f32(Op op) { return HWY_DYNAMIC_DISPATCH(f32_kernel)(op); }
+Fn find_f32(Op op) { return op >= Op::fuse2_first ? find_f32_fuse2(op) : HWY_DYNAMIC_DISPATCH(f32_kernel)(op); }
 Fn find_f32_reduce(Reduce r, Pre pre) { return HWY_DYNAMIC_DISPATCH(f32_reduce)(r, pre); }
 ColumnFn find_f32_column(Reduce r, Pre pre) { return HWY_DYNAMIC_DISPATCH(f32_column)(r, pre); }
+ColumnFn find_f32_column_pair(Pre pre) { return HWY_DYNAMIC_DISPATCH(f32_column_pair)(pre); }
 }  // namespace simd
 }  // namespace keras::cpu
 #endif

@@ -245,7 +245,7 @@ template <class T, class G> void loop_column(const ColumnArgs& k) {
   const T* a = static_cast<const T*>(k.in[0]);
   T* acc = static_cast<T*>(k.acc);
   for (int64_t r = 0; r < k.rows; ++r)
-    for (int64_t c = 0; c < k.cols; ++c) acc[c] = G::f(acc[c], a[r * k.ld + c]);
+    for (int64_t c = 0; c < k.cols; ++c) acc[c] = G::f(acc[c], a[r * k.ld[0] + c]);
 }
 
 template <class T> Fn of_any(Op op) {

@@ -19,11 +19,12 @@ struct Args {
 };
 using Fn = void (*)(const Args&);
 
-/// Adds `rows` rows of `cols` elements (rows `ld` elements apart) into acc[cols].
+/// Adds `rows` rows of `cols` elements (rows ld[i] elements apart in operand i) into acc[cols].
 struct ColumnArgs {
   const void* in[2];
   void* acc;
-  int64_t rows, cols, ld;
+  void* acc2;  // of a pair
+  int64_t rows, cols, ld[2];
 };
 using ColumnFn = void (*)(const ColumnArgs&);
 
@@ -40,6 +41,8 @@ enum class Op : int16_t {
   lerp_sq,     // c + (a * a - c) * b
   sqrt_add,    // sqrt(a) + b
   adam_step,   // in[0] - in[1] * in[2] / (sqrt(in[3]) + in[4])
+  sub_mul_add, // (in[0] - in[1]) * in[2] + in[3]
+  normalize,   // (in[0] - in[1]) * in[2] * in[3] + in[4]
   exp_sub,     // exp(a - b)
   exp_sub_sum, // the same and its sum into out2
   silu, gelu_erf, gelu_tanh,
@@ -74,11 +77,15 @@ double cost(Op op, DType dtype);
 
 // The tables behind find(), one per source file.
 Fn find_f32(Op op);
+Fn find_f32_fuse2(Op op);
 Fn find_f64(Op op);
 Fn find_generic(Op op, DType dtype);
 Fn find_f32_reduce(Reduce r, Pre pre);
 Fn find_f64_reduce(Reduce r, Pre pre);
 ColumnFn find_f32_column(Reduce r, Pre pre);
 ColumnFn find_f64_column(Reduce r, Pre pre);
+/// Two sums in one pass, as the statistics of batch normalisation and their gradient want: in[0] into acc, and its square or
+/// in[0] * in[1] into acc2. float32; nullptr for another `pre`.
+ColumnFn find_f32_column_pair(Pre pre);
 
 }  // namespace keras::cpu::simd

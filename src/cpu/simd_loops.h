@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <type_traits>
+#include <utility>
 
 #include "cpu/simd_kernels.h"
 
@@ -47,8 +49,13 @@ template <class T> HWY_INLINE void fill(T* out, int64_t count, T value) {
   if (i < count) store_part(v, d, out + i, static_cast<size_t>(count - i));
 }
 
+// Row scalars come one at a time: a masked store would keep the next kernel from reading its result out of the store buffer.
+template <class T, class V> HWY_INLINE void store_one(V v, void* out) { *static_cast<T*>(out) = hn::GetLane(v); }
+template <class T> HWY_INLINE hn::Vec<hn::ScalableTag<T>> load_one(const void* p) { return hn::Set(hn::ScalableTag<T>(), *static_cast<const T*>(p)); }
+
 template <class T, class F> void map1(const Args& k) {
   const hn::ScalableTag<T> d;
+  if (k.n == 1) return store_one<T>(F()(d, load_one<T>(k.in[0])), k.out);
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), n = k.n;
   const T* a = static_cast<const T*>(k.in[0]);
   T* out = static_cast<T*>(k.out);
@@ -61,6 +68,7 @@ template <class T, class F> void map1(const Args& k) {
 
 template <class T, class F> void map2(const Args& k) {
   const hn::ScalableTag<T> d;
+  if (k.n == 1) return store_one<T>(F()(d, load_one<T>(k.in[0]), load_one<T>(k.in[1])), k.out);
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), n = k.n;
   const T* a = static_cast<const T*>(k.in[0]);
   const T* b = static_cast<const T*>(k.in[1]);
@@ -105,58 +113,78 @@ template <class T, class F> void map2(const Args& k) {
   }
 }
 
-// Three and more operands: a scalar operand is spread over one vector on the stack and read with step 0; a load from there
+// Three and more operands: a scalar operand is spread over one vector on the stack and read with its index masked out; a load from there
 // costs less than the code of all combinations.
 template <class T, int kCount> struct Operands {
   const T* p[kCount];
-  int64_t step[kCount];
+  int64_t walk[kCount];  // mask of an index: -1, or 0 for a scalar
   HWY_ALIGN T spread[kCount][hn::MaxLanes(hn::ScalableTag<T>())];
   explicit Operands(const Args& k) {
     const hn::ScalableTag<T> d;
     for (int j = 0; j < kCount; ++j) {
       p[j] = static_cast<const T*>(k.in[j]);
-      step[j] = 1;
+      walk[j] = -1;
       if (k.scalars >> j & 1) {
         hn::Store(hn::Set(d, *p[j]), d, spread[j]);
         p[j] = spread[j];
-        step[j] = 0;
+        walk[j] = 0;
       }
     }
   }
 };
 
-template <class T, class F> void map3(const Args& k) {
+// Three and more operands: usual combinations of scalars (`kMasks`) keep those in registers, the rest
+// walks. Each operand is its own object, so that the compiler holds pointers and vectors in registers.
+template <class T, bool kScalar> struct Held {
+  using D = hn::ScalableTag<T>;
+  const T* p;
+  hn::Vec<D> v;
+  explicit Held(const void* from) : p(static_cast<const T*>(from)), v(hn::Set(D(), kScalar ? *p : T(0))) {}
+  HWY_INLINE hn::Vec<D> at(int64_t i) const {
+    if constexpr (kScalar) return v;
+    else return hn::LoadU(D(), p + i);
+  }
+  HWY_INLINE hn::Vec<D> part(int64_t i, size_t r) const {
+    if constexpr (kScalar) return v;
+    else return load_part(D(), p + i, r);
+  }
+};
+template <class T> struct Walking {
+  using D = hn::ScalableTag<T>;
+  const T* p;
+  int64_t walk;
+  HWY_INLINE hn::Vec<D> at(int64_t i) const { return hn::LoadU(D(), p + (i & walk)); }
+  HWY_INLINE hn::Vec<D> part(int64_t i, size_t r) const { return load_part(D(), p + (i & walk), r); }
+};
+
+template <class T, class F, class... O> HWY_INLINE void loop_over(const Args& k, const O... o) {
   const hn::ScalableTag<T> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), n = k.n;
-  const Operands<T, 3> o(k);
-  const T *a = o.p[0], *b = o.p[1], *c = o.p[2];
-  const int64_t sa = o.step[0], sb = o.step[1], sc = o.step[2];
   T* out = static_cast<T*>(k.out);
   const F f;
   int64_t i = 0;
-  for (; i + lanes <= n; i += lanes)
-    hn::StoreU(f(d, hn::LoadU(d, a + i * sa), hn::LoadU(d, b + i * sb), hn::LoadU(d, c + i * sc)), d, out + i);
+  for (; i + lanes <= n; i += lanes) hn::StoreU(f(d, o.at(i)...), d, out + i);
   if (i < n) {
     const size_t r = static_cast<size_t>(n - i);
-    store_part(f(d, load_part(d, a + i * sa, r), load_part(d, b + i * sb, r), load_part(d, c + i * sc, r)), d, out + i, r);
+    store_part(f(d, o.part(i, r)...), d, out + i, r);
   }
 }
+template <class T, class F, uint32_t kMask, size_t... I> void loop_held(const Args& k, std::index_sequence<I...>) {
+  loop_over<T, F>(k, Held<T, (kMask >> I & 1) != 0>(k.in[I])...);
+}
+template <class T, class F, size_t... I> void loop_walking(const Args& k, std::index_sequence<I...>) {
+  const Operands<T, sizeof...(I)> o(k);
+  loop_over<T, F>(k, Walking<T>{o.p[I], o.walk[I]}...);
+}
+template <class T, class F, int kCount, uint32_t... kMasks> void map_wide(const Args& k) {
+  constexpr auto all = std::make_index_sequence<kCount>();
+  const bool done = ((k.scalars == kMasks ? (loop_held<T, F, kMasks>(k, all), true) : false) || ...);
+  if (!done) loop_walking<T, F>(k, all);
+}
 
-template <class T, class F> void map4(const Args& k) {
-  const hn::ScalableTag<T> d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), n = k.n;
-  const Operands<T, 4> o(k);
-  const T *a = o.p[0], *b = o.p[1], *c = o.p[2], *e = o.p[3];
-  const int64_t sa = o.step[0], sb = o.step[1], sc = o.step[2], se = o.step[3];
-  T* out = static_cast<T*>(k.out);
-  const F f;
-  int64_t i = 0;
-  for (; i + lanes <= n; i += lanes)
-    hn::StoreU(f(d, hn::LoadU(d, a + i * sa), hn::LoadU(d, b + i * sb), hn::LoadU(d, c + i * sc), hn::LoadU(d, e + i * se)), d, out + i);
-  if (i < n) {
-    const size_t r = static_cast<size_t>(n - i);
-    store_part(f(d, load_part(d, a + i * sa, r), load_part(d, b + i * sb, r), load_part(d, c + i * sc, r), load_part(d, e + i * se, r)), d, out + i, r);
-  }
+template <class T, class F> void map3(const Args& k) {
+  if (k.n == 1) return store_one<T>(F()(hn::ScalableTag<T>(), load_one<T>(k.in[0]), load_one<T>(k.in[1]), load_one<T>(k.in[2])), k.out);
+  map_wide<T, F, 3, 0b000, 0b010, 0b100, 0b110>(k);
 }
 
 // ---- reductions ----
@@ -187,25 +215,40 @@ struct MinOp {
   template <class D, class V> static HWY_INLINE V join(D, V acc, V v) { return hn::IfThenElse(hn::IsNaN(acc), acc, keep_nan(hn::Min(acc, v), v)); }
 };
 
+/// What is applied before the reduction; `sum` adds the mapped value to an accumulator.
 struct PreNone {
   static constexpr bool two = false;
   template <class D, class V> static HWY_INLINE V map(D, V a, V) { return a; }
+  template <class D, class V> static HWY_INLINE V sum(D, V acc, V a, V) { return hn::Add(acc, a); }
 };
 struct PreSquare {
   static constexpr bool two = false;
   template <class D, class V> static HWY_INLINE V map(D, V a, V) { return hn::Mul(a, a); }
+  template <class D, class V> static HWY_INLINE V sum(D, V acc, V a, V) { return hn::MulAdd(a, a, acc); }
 };
 struct PreMul {
   static constexpr bool two = true;
   template <class D, class V> static HWY_INLINE V map(D, V a, V b) { return hn::Mul(a, b); }
+  template <class D, class V> static HWY_INLINE V sum(D, V acc, V a, V b) { return hn::MulAdd(a, b, acc); }
 };
 struct PreSqdiff {
   static constexpr bool two = true;
   template <class D, class V> static HWY_INLINE V map(D, V a, V b) { const V t = hn::Sub(a, b); return hn::Mul(t, t); }
+  template <class D, class V> static HWY_INLINE V sum(D, V acc, V a, V b) { const V t = hn::Sub(a, b); return hn::MulAdd(t, t, acc); }
 };
 
-/// Lanes of `v` joined in a fixed tree.
+template <class R, class P, class D, class V> HWY_INLINE V take(D d, V acc, V a, V b) {
+  if constexpr (std::is_same_v<R, SumOp>) return P::sum(d, acc, a, b);
+  else return R::join(d, acc, P::map(d, a, b));
+}
+
+/// Lanes of `v` joined in a fixed order.
 template <class R, class D, class T = hn::TFromD<D>> HWY_INLINE T join_lanes(D d, hn::Vec<D> v) {
+  if constexpr (std::is_same_v<R, SumOp>) return hn::GetLane(hn::SumOfLanes(d, v));
+  if constexpr (std::is_same_v<R, MaxOp> || std::is_same_v<R, MinOp>) {
+    if (HWY_UNLIKELY(!hn::AllFalse(d, hn::IsNaN(v)))) return std::numeric_limits<T>::quiet_NaN();
+    return hn::GetLane(std::is_same_v<R, MaxOp> ? hn::MaxOfLanes(d, v) : hn::MinOfLanes(d, v));
+  }
   constexpr size_t kMax = hn::MaxLanes(D());
   HWY_ALIGN T buf[kMax];
   hn::Store(v, d, buf);
@@ -220,40 +263,40 @@ template <class T, class R, class P> void reduce(const Args& k) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), n = k.n;
   const T* a = static_cast<const T*>(k.in[0]);
   const T* b = static_cast<const T*>(k.in[1]);
-  int64_t sb = 1;
+  // A scalar second operand is read from one vector on the stack, with a mask in place of the index.
+  int64_t walk = -1;
   HWY_ALIGN T spread[hn::MaxLanes(hn::ScalableTag<T>())];
   if constexpr (P::two) {
     if (k.scalars & 2) {
       hn::Store(hn::Set(d, *b), d, spread);
       b = spread;
-      sb = 0;
+      walk = 0;
     }
   } else {
     b = a;
   }
   auto a0 = R::start(d), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0, a7 = a0;
-  const auto at = [&](int64_t i) HWY_ATTR { return P::map(d, hn::LoadU(d, a + i), hn::LoadU(d, b + i * sb)); };
+  const auto add = [&](hn::Vec<decltype(d)> acc, int64_t i) HWY_ATTR { return take<R, P>(d, acc, hn::LoadU(d, a + i), hn::LoadU(d, b + (i & walk))); };
   int64_t i = 0;
   for (; i + 8 * lanes <= n; i += 8 * lanes) {
-    a0 = R::join(d, a0, at(i));
-    a1 = R::join(d, a1, at(i + lanes));
-    a2 = R::join(d, a2, at(i + 2 * lanes));
-    a3 = R::join(d, a3, at(i + 3 * lanes));
-    a4 = R::join(d, a4, at(i + 4 * lanes));
-    a5 = R::join(d, a5, at(i + 5 * lanes));
-    a6 = R::join(d, a6, at(i + 6 * lanes));
-    a7 = R::join(d, a7, at(i + 7 * lanes));
+    a0 = add(a0, i);
+    a1 = add(a1, i + lanes);
+    a2 = add(a2, i + 2 * lanes);
+    a3 = add(a3, i + 3 * lanes);
+    a4 = add(a4, i + 4 * lanes);
+    a5 = add(a5, i + 5 * lanes);
+    a6 = add(a6, i + 6 * lanes);
+    a7 = add(a7, i + 7 * lanes);
   }
   for (; i + lanes <= n; i += lanes) {
-    a0 = R::join(d, a0, at(i));
+    a0 = add(a0, i);
     std::swap(a0, a1);
   }
   a0 = R::join(d, R::join(d, R::join(d, a0, a1), R::join(d, a2, a3)), R::join(d, R::join(d, a4, a5), R::join(d, a6, a7)));
   if (i < n) {
     const size_t r = static_cast<size_t>(n - i);
     const auto m = hn::FirstN(d, r);
-    const auto v = P::map(d, load_part(d, a + i, r), load_part(d, b + i * sb, r));
-    a0 = hn::IfThenElse(m, R::join(d, a0, v), a0);
+    a0 = hn::IfThenElse(m, take<R, P>(d, a0, load_part(d, a + i, r), load_part(d, b + (i & walk), r)), a0);
   }
   *static_cast<T*>(k.out) = join_lanes<R>(d, a0);
 }
@@ -274,10 +317,10 @@ template <class T, class R, class P> void column_narrow(const ColumnArgs& k) {
       const int64_t m = std::min<int64_t>(3, cols - v) - 1;
       auto s0 = R::start(d), s1 = s0, s2 = s0;
       for (int64_t j = v * lanes; j < i; j += step) {
-        const auto at = [&](int64_t x) HWY_ATTR { return P::map(d, hn::LoadU(d, a + j + x * lanes), hn::LoadU(d, b + j + x * lanes)); };
-        s0 = R::join(d, s0, at(0));
-        if (m > 0) s1 = R::join(d, s1, at(1));
-        if (m > 1) s2 = R::join(d, s2, at(2));
+        const auto add = [&](hn::Vec<decltype(d)> acc, int64_t x) HWY_ATTR { return take<R, P>(d, acc, hn::LoadU(d, a + j + x * lanes), hn::LoadU(d, b + j + x * lanes)); };
+        s0 = add(s0, 0);
+        if (m > 0) s1 = add(s1, 1);
+        if (m > 1) s2 = add(s2, 2);
       }
       hn::Store(s0, d, part + v * lanes);
       if (m > 0) hn::Store(s1, d, part + (v + 1) * lanes);
@@ -285,22 +328,22 @@ template <class T, class R, class P> void column_narrow(const ColumnArgs& k) {
     }
   }
   const hn::CappedTag<T, 1> d1;
-  const auto add = [&](int64_t col, hn::Vec<hn::CappedTag<T, 1>> v) HWY_ATTR {
+  const auto deliver = [&](int64_t col, hn::Vec<hn::CappedTag<T, 1>> v) HWY_ATTR {
     hn::StoreU(R::join(d1, hn::LoadU(d1, acc + col), v), d1, acc + col);
   };
   if (i > 0)
     for (int64_t c = 0; c < cols; ++c) {
       auto s = R::start(d1);
       for (int64_t j = c; j < step; j += cols) s = R::join(d1, s, hn::LoadU(d1, part + j));
-      add(c, s);
+      deliver(c, s);
     }
-  for (int64_t c = i % cols; i < n; ++i, c = c + 1 == cols ? 0 : c + 1) add(c, P::map(d1, hn::LoadU(d1, a + i), hn::LoadU(d1, b + i)));
+  for (int64_t c = i % cols; i < n; ++i, c = c + 1 == cols ? 0 : c + 1) deliver(c, P::map(d1, hn::LoadU(d1, a + i), hn::LoadU(d1, b + i)));
 }
 
 template <class T, class R, class P> void column(const ColumnArgs& k) {
-  if (k.cols > 0 && k.cols <= 16 && k.ld == k.cols && k.rows > 1) return column_narrow<T, R, P>(k);
+  if (k.cols > 0 && k.cols <= 16 && k.ld[0] == k.cols && (!P::two || k.ld[1] == k.cols) && k.rows > 1) return column_narrow<T, R, P>(k);
   const hn::ScalableTag<T> d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), rows = k.rows, cols = k.cols, ld = k.ld;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), rows = k.rows, cols = k.cols, ld = k.ld[0], ld2 = P::two ? k.ld[1] : ld;
   const T* a = static_cast<const T*>(k.in[0]);
   const T* b = P::two ? static_cast<const T*>(k.in[1]) : a;
   T* acc = static_cast<T*>(k.acc);
@@ -309,11 +352,11 @@ template <class T, class R, class P> void column(const ColumnArgs& k) {
     auto a0 = R::start(d), a1 = a0, a2 = a0, a3 = a0;
     for (int64_t r = 0; r < rows; ++r) {
       const T* p = a + r * ld + c;
-      const T* q = b + r * ld + c;
-      a0 = R::join(d, a0, P::map(d, hn::LoadU(d, p), hn::LoadU(d, q)));
-      a1 = R::join(d, a1, P::map(d, hn::LoadU(d, p + lanes), hn::LoadU(d, q + lanes)));
-      a2 = R::join(d, a2, P::map(d, hn::LoadU(d, p + 2 * lanes), hn::LoadU(d, q + 2 * lanes)));
-      a3 = R::join(d, a3, P::map(d, hn::LoadU(d, p + 3 * lanes), hn::LoadU(d, q + 3 * lanes)));
+      const T* q = b + r * ld2 + c;
+      a0 = take<R, P>(d, a0, hn::LoadU(d, p), hn::LoadU(d, q));
+      a1 = take<R, P>(d, a1, hn::LoadU(d, p + lanes), hn::LoadU(d, q + lanes));
+      a2 = take<R, P>(d, a2, hn::LoadU(d, p + 2 * lanes), hn::LoadU(d, q + 2 * lanes));
+      a3 = take<R, P>(d, a3, hn::LoadU(d, p + 3 * lanes), hn::LoadU(d, q + 3 * lanes));
     }
     hn::StoreU(R::join(d, hn::LoadU(d, acc + c), a0), d, acc + c);
     hn::StoreU(R::join(d, hn::LoadU(d, acc + c + lanes), a1), d, acc + c + lanes);
@@ -325,13 +368,52 @@ template <class T, class R, class P> void column(const ColumnArgs& k) {
     auto s = R::start(d);
     for (int64_t r = 0; r < rows; ++r) {
       const T* p = a + r * ld + c;
-      const T* q = b + r * ld + c;
-      const auto v = w == static_cast<size_t>(lanes) ? P::map(d, hn::LoadU(d, p), hn::LoadU(d, q)) : P::map(d, load_part(d, p, w), load_part(d, q, w));
-      s = R::join(d, s, v);
+      const T* q = b + r * ld2 + c;
+      s = w == static_cast<size_t>(lanes) ? take<R, P>(d, s, hn::LoadU(d, p), hn::LoadU(d, q)) : take<R, P>(d, s, load_part(d, p, w), load_part(d, q, w));
     }
     if (w == static_cast<size_t>(lanes)) hn::StoreU(R::join(d, hn::LoadU(d, acc + c), s), d, acc + c);
     else store_part(R::join(d, load_part(d, acc + c, w), s), d, acc + c, w);
   }
+}
+
+template <class T, class P> void column_pair(const ColumnArgs& k) {
+  const hn::ScalableTag<T> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), rows = k.rows, cols = k.cols, ld = k.ld[0], ld2 = P::two ? k.ld[1] : ld;
+  if (cols < 2 * lanes) {
+    ColumnArgs second = k;
+    second.acc = k.acc2;
+    column<T, SumOp, PreNone>(k);
+    return column<T, SumOp, P>(second);
+  }
+  const T* a = static_cast<const T*>(k.in[0]);
+  const T* b = P::two ? static_cast<const T*>(k.in[1]) : a;
+  T* acc = static_cast<T*>(k.acc);
+  T* acc2 = static_cast<T*>(k.acc2);
+  const auto put = [&](T* at, hn::Vec<decltype(d)> v) HWY_ATTR { hn::StoreU(hn::Add(hn::LoadU(d, at), v), d, at); };
+  int64_t c = 0;
+  for (; c + 2 * lanes <= cols; c += 2 * lanes) {
+    auto s0 = hn::Zero(d), s1 = s0, t0 = s0, t1 = s0;
+    for (int64_t r = 0; r < rows; ++r) {
+      const auto x0 = hn::LoadU(d, a + r * ld + c), x1 = hn::LoadU(d, a + r * ld + c + lanes);
+      s0 = hn::Add(s0, x0);
+      s1 = hn::Add(s1, x1);
+      t0 = P::sum(d, t0, x0, hn::LoadU(d, b + r * ld2 + c));
+      t1 = P::sum(d, t1, x1, hn::LoadU(d, b + r * ld2 + c + lanes));
+    }
+    put(acc + c, s0);
+    put(acc + c + lanes, s1);
+    put(acc2 + c, t0);
+    put(acc2 + c + lanes, t1);
+  }
+  if (c == cols) return;
+  ColumnArgs rest = k;
+  rest.in[0] = a + c;
+  rest.in[1] = b + c;
+  rest.cols = cols - c;
+  rest.acc = acc + c;
+  column<T, SumOp, PreNone>(rest);
+  rest.acc = acc2 + c;
+  column<T, SumOp, P>(rest);
 }
 
 /// Row reductions: the sums know what goes before them, the others take plain values.

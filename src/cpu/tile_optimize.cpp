@@ -163,7 +163,7 @@ class Optimizer {
     }
   }
 
-  // ---- moving averages and Adam's step ----
+  // ---- moving averages, Adam's step, normalisation ----
   /// i = a * b with a single reader; either order.
   bool factors(int i, int& a, int& b) const {
     if (!is(i, Op::mul)) return false;
@@ -186,6 +186,7 @@ class Optimizer {
         }
       }
     }
+    if (is(i, Op::add)) normalization(i);
     if (is(i, Op::sub)) {
       // p - m alpha / (sqrt(v) + eps), the factor alpha on either side of the fraction bar.
       const int p = node(i).in[0];
@@ -208,6 +209,21 @@ class Optimizer {
           m = a, alpha = b;
         }
         return become(i, Op::adam_step, {p, m, alpha, node(root).in[0], eps});
+      }
+    }
+  }
+
+  /// (x - mean) * scale + shift, with the scale as one factor or two.
+  void normalization(int i) {
+    for (int k = 0; k < 2; ++k) {
+      const int m = node(i).in[k], shift = node(i).in[1 - k];
+      int a, b, c, d;
+      if (!absorbable(m, i) || !factors(m, a, b)) continue;
+      for (int turn = 0; turn < 2; ++turn, std::swap(a, b)) {
+        if (is(a, Op::sub) && absorbable(a, i)) return become(i, Op::sub_mul_add, {node(a).in[0], node(a).in[1], b, shift});
+        if (!absorbable(a, i) || !factors(a, c, d)) continue;
+        if (is(d, Op::sub)) std::swap(c, d);
+        if (is(c, Op::sub) && absorbable(c, i)) return become(i, Op::normalize, {node(c).in[0], node(c).in[1], d, b, shift});
       }
     }
   }

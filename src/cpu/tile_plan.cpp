@@ -10,11 +10,12 @@
 namespace keras::cpu::tile {
 namespace {
 
-constexpr int64_t kTile = 2048;         // elements: a few float32 buffers of them stay in L1
+constexpr int64_t kTile = 1024;         // elements: a few float32 buffers of them stay in L1
 constexpr int64_t kRowTile = 1024;      // where row scalars make one call per row anyway
 constexpr int64_t kMaxWholeRow = 32768; // longer rows are cut even when they are reduced
 constexpr int64_t kMaxColumns = 16384;  // longer column vectors are not worth precomputing on one thread
 constexpr int64_t kMinRowLoop = 24;     // shorter rows: a broadcast value is spread rather than handed to one call per row
+constexpr int64_t kMaxRepeat = 128;     // column values of shorter rows are repeated over the tile, so that one call does all rows
 constexpr int64_t kBlockRows = 128;
 constexpr double kParallelCost = 30e3, kUnitCost = 10e3;  // nanoseconds
 
@@ -174,9 +175,30 @@ class Planner {
         taken[static_cast<size_t>(o.node)] = true;
       }
     }
+    pair_columns();
     direct_.assign(nodes_.size(), -1);
     for (size_t o = 0; o < outs_.size(); ++o)
       if (outs_[o].kind == Out::Kind::Full) direct_[static_cast<size_t>(outs_[o].node)] = static_cast<int>(o);
+  }
+
+  /// Finds sums over columns whose squares, or products with something, are summed too: one pass does both.
+  void pair_columns() {
+    pair_.assign(outs_.size(), -1);
+    std::vector<bool> second(outs_.size(), false);
+    const auto sum = [&](const Out& o) { return o.kind == Out::Kind::Column && o.reduce == Reduce::Sum && node(o.node).dtype == DType::Float32; };
+    for (size_t i = 0; i < outs_.size(); ++i) {
+      if (!sum(outs_[i]) || outs_[i].pre != Pre::none || second[i]) continue;
+      for (size_t j = 0; j < outs_.size() && pair_[i] < 0; ++j) {
+        Out& o = outs_[j];
+        if (j == i || second[j] || !sum(o) || (o.pre != Pre::square && o.pre != Pre::mul)) continue;
+        if (o.pre == Pre::mul && o.node2 == outs_[i].node) std::swap(o.node, o.node2);
+        if (o.node != outs_[i].node) continue;
+        pair_[i] = static_cast<int>(j);
+        second[j] = true;
+      }
+    }
+    for (size_t i = 0; i < outs_.size(); ++i)
+      if (second[i]) pair_[i] = kSecond;
   }
 
   // ---- tile ----
@@ -198,7 +220,8 @@ class Planner {
       const int64_t size = row_values || col_values ? kRowTile : kTile;
       p_.k = std::clamp<int64_t>(size / std::max<int64_t>(cols, 1), 1, std::max<int64_t>(rows, 1));
       p_.tile = p_.k * cols;
-      p_.block_rows = has_columns_ ? p_.k * std::clamp<int64_t>(ceil_div(kRowTile * 32, std::max<int64_t>(p_.tile, 1)), 1, 256) : p_.k;
+      p_.block_rows = has_columns_ ? p_.k * std::clamp<int64_t>(ceil_div(kRowTile * 32, std::max<int64_t>(p_.tile, 1)), 1, 256)
+                                   : p_.k * std::clamp<int64_t>(4 * kRowTile / std::max<int64_t>(p_.tile, 1), 1, 256);
     } else {
       p_.tile = kTile;
       p_.chunks = ceil_div(cols, kTile);
@@ -211,15 +234,28 @@ class Planner {
   // ---- memory outside tiles ----
 
   int add_slot(Slot::Kind kind, int index, int64_t offset, int64_t size) {
-    p_.slots.push_back({kind, index, offset, size});
-    switch (kind) {
-      case Slot::Kind::Const:
-      case Slot::Kind::Shared:
-      case Slot::Kind::Tile:
-      case Slot::Kind::InUniform: break;
-      default: p_.moving.push_back(static_cast<int>(p_.slots.size()) - 1);
-    }
-    return static_cast<int>(p_.slots.size()) - 1;
+    p_.slots.push_back({.kind = kind, .index = index, .offset = offset, .size = size});
+    const int id = static_cast<int>(p_.slots.size()) - 1;
+    if (kind == Slot::Kind::Accumulator) p_.accumulators.push_back(id);
+    else if (kind >= Slot::Kind::SharedCol) p_.moving.push_back(id);
+    return id;
+  }
+  /// A slot in an input or output buffer, or in a shared row of columns.
+  int add_moving(Slot::Kind kind, int index, int64_t offset, int64_t size, bool by_row, bool by_col) {
+    const int id = add_slot(kind, index, offset, size);
+    Slot& s = p_.slots.back();
+    s.dense = by_row && by_col;
+    s.row_bytes = by_row ? (by_col ? p_.cols : 1) * size : 0;
+    s.col_bytes = by_col ? size : 0;
+    return id;
+  }
+  int add_strided(int input, int64_t size, bool by_col) {
+    const int id = add_moving(Slot::Kind::In, input, 0, size, false, by_col);
+    const std::vector<int64_t>& outer = p_.inputs[static_cast<size_t>(input)].outer;
+    // One axis of rows needs no division.
+    if (outer.size() == 1) p_.slots.back().row_bytes = outer[0] * size;
+    else p_.slots.back().strided = !outer.empty();
+    return id;
   }
   int64_t shared(int64_t bytes) {
     const int64_t at = p_.shared_bytes;
@@ -264,16 +300,16 @@ class Planner {
         switch (l) {
           case Level::Uniform: s = add_slot(Slot::Kind::InUniform, n.input, 0, size); break;
           case Level::Row:
-            if (k == 1) s = add_slot(Slot::Kind::InRow, n.input, 0, size);
+            if (k == 1) s = add_strided(n.input, size, false);
             else s = add_slot(Slot::Kind::Tile, 0, in_thread(k * size), size);
             break;
           case Level::Col:
-            if (k == 1 && row_contiguous_[in]) s = add_slot(Slot::Kind::InCol, n.input, 0, size);
+            if (!repeated() && row_contiguous_[in]) s = add_moving(Slot::Kind::In, n.input, 0, size, false, true);
             else s = column_buffer(size);
             break;
           case Level::Full:
-            if (dense_[in]) s = add_slot(Slot::Kind::InDense, n.input, 0, size);
-            else if (k == 1 && row_contiguous_[in]) s = add_slot(Slot::Kind::InOuter, n.input, 0, size);
+            if (dense_[in]) s = add_moving(Slot::Kind::In, n.input, 0, size, true, true);
+            else if (k == 1 && row_contiguous_[in]) s = add_strided(n.input, size, true);
             break;  // else loaded into a tile buffer
         }
       } else if (l == Level::Uniform) {
@@ -288,8 +324,8 @@ class Planner {
       const Out& out = outs_[o];
       const int64_t size = static_cast<int64_t>(dtype_size(out.store));
       switch (out.kind) {
-        case Out::Kind::Full: out_slot_.push_back(add_slot(Slot::Kind::OutDense, static_cast<int>(o), 0, size)); break;
-        case Out::Kind::Row: out_slot_.push_back(add_slot(Slot::Kind::OutRow, static_cast<int>(o), 0, size)); break;
+        case Out::Kind::Full: out_slot_.push_back(add_moving(Slot::Kind::Out, static_cast<int>(o), 0, size, true, true)); break;
+        case Out::Kind::Row: out_slot_.push_back(add_moving(Slot::Kind::Out, static_cast<int>(o), 0, size, true, false)); break;
         case Out::Kind::Column: {
           out_slot_.push_back(add_slot(Slot::Kind::Accumulator, static_cast<int>(p_.columns.size()), 0, elem(out.node)));
           ColumnOut c;
@@ -306,8 +342,8 @@ class Planner {
     zero_slot_ = add_constant(zero);
   }
   int column_buffer(int64_t size) {
-    const int64_t at = shared(p_.k * p_.cols * size);
-    return add_slot(p_.mode == Plan::Mode::Rows ? Slot::Kind::Shared : Slot::Kind::SharedCol, 0, at, size);
+    const int64_t at = shared((repeated() ? p_.k : 1) * p_.cols * size);
+    return p_.mode == Plan::Mode::Rows ? add_slot(Slot::Kind::Shared, 0, at, size) : add_moving(Slot::Kind::SharedCol, 0, at, size, false, true);
   }
 
   // ---- steps ----
@@ -330,8 +366,8 @@ class Planner {
       const Level il = level_[static_cast<size_t>(in)];
       const bool vector = s.level == Level::Full ? il == Level::Full || il == Level::Col : il == s.level;
       if (!vector) s.scalars |= 1u << j;
-      s.in_row[j] = il == Level::Uniform ? 0 : il == Level::Row ? elem(in) : p_.cols * elem(in);
-      if (s.level == Level::Full && il == Level::Row) s.row_loop = true;
+      s.in_row[j] = il == Level::Uniform ? 0 : il == Level::Row ? elem(in) : il == Level::Full || repeated() ? p_.cols * elem(in) : 0;
+      if (s.level == Level::Full && (il == Level::Row || (il == Level::Col && !repeated()))) s.row_loop = true;
     }
     return s;
   }
@@ -358,9 +394,10 @@ class Planner {
       } else {
         p_.column_steps.push_back(kernel_step(i, slot_));
       }
-      if (buffer && p_.k > 1 && read_by_tiles(i)) p_.repeats.push_back({s, p_.cols * elem(i)});
+      if (buffer && repeated() && read_by_tiles(i)) p_.repeats.push_back({s, p_.cols * elem(i)});
     }
   }
+  bool repeated() const { return p_.mode == Plan::Mode::Rows && p_.k > 1 && p_.cols < kMaxRepeat; }
   bool read_by_tiles(int i) const {
     for (int j : order_) {
       const Level l = level_[static_cast<size_t>(j)];
@@ -387,10 +424,11 @@ class Planner {
       if (!with_outs) return;
       for (size_t o = 0; o < outs_.size(); ++o) {
         const Out& out = outs_[o];
-        if (out.kind != Out::Kind::Column || done[o]) continue;
+        if (out.kind != Out::Kind::Column || done[o] || pair_[o] == kSecond) continue;
+        const int other = pair_[o] >= 0 ? outs_[static_cast<size_t>(pair_[o])].node2 : -1;
         const auto ready = [&](int n) { return n < 0 || !computed(n) || std::any_of(items.begin(), items.end(), [n](const Item& it) { return it.node == n; }); };
-        if (!ready(out.node) || !ready(out.node2)) continue;
-        if (i >= 0 && out.node != i && out.node2 != i) continue;
+        if (!ready(out.node) || !ready(out.node2) || !ready(other)) continue;
+        if (i >= 0 && out.node != i && out.node2 != i && other != i) continue;
         done[o] = true;
         items.push_back({-1, static_cast<int>(o)});
       }
@@ -413,7 +451,7 @@ class Planner {
       } else {
         const Out& out = outs_[static_cast<size_t>(items[at].out)];
         last[static_cast<size_t>(out.node)] = at;
-        if (out.node2 >= 0) last[static_cast<size_t>(out.node2)] = at;
+        if (const int second = second_operand(items[at].out); second >= 0) last[static_cast<size_t>(second)] = at;
       }
     }
     // The sum of an exponential is made by the exponential's own kernel.
@@ -463,9 +501,9 @@ class Planner {
     for (size_t at = 0; at < items.size(); ++at) {
       if (items[at].out >= 0) {
         emit_out(items[at].out, slot, load, steps);
-        const Out& out = outs_[static_cast<size_t>(items[at].out)];
-        release(at, out.node);
-        if (out.node2 != out.node) release(at, out.node2);
+        const int first = outs_[static_cast<size_t>(items[at].out)].node, second = second_operand(items[at].out);
+        release(at, first);
+        if (second != first) release(at, second);
         continue;
       }
       const int i = items[at].node;
@@ -499,6 +537,12 @@ class Planner {
     return steps;
   }
 
+  /// What a column output reads besides its register, its partner's operand included.
+  int second_operand(int o) const {
+    const int pair = pair_[static_cast<size_t>(o)];
+    return pair >= 0 ? outs_[static_cast<size_t>(pair)].node2 : outs_[static_cast<size_t>(o)].node2;
+  }
+
   int partial(int i, int target, std::vector<Partial>& partials) {
     Partial q;
     q.temp = add_slot(Slot::Kind::Tile, 0, in_thread(8), 8);
@@ -512,13 +556,22 @@ class Planner {
     const Out& out = outs_[static_cast<size_t>(o)];
     Step s;
     if (out.kind == Out::Kind::Column) {
+      const int second = second_operand(o);
       load(out.node);
-      load(out.node2);
+      load(second);
       s.type = Step::Type::Column;
       s.column = simd::find_column(out.reduce, out.pre, node(out.node).dtype);
+      if (const int pair = pair_[static_cast<size_t>(o)]; pair >= 0) {
+        s.column = simd::find_f32_column_pair(outs_[static_cast<size_t>(pair)].pre);
+        s.out2 = out_slot_[static_cast<size_t>(pair)];
+      }
       s.in[0] = slot[static_cast<size_t>(out.node)];
-      s.in[1] = out.node2 >= 0 ? slot[static_cast<size_t>(out.node2)] : s.in[0];
+      s.in[1] = second >= 0 ? slot[static_cast<size_t>(second)] : s.in[0];
       s.n_in = 2;
+      for (int j = 0; j < 2; ++j) {
+        const int n = j == 1 && second >= 0 ? second : out.node;
+        s.in_row[j] = level_[static_cast<size_t>(n)] == Level::Full || repeated() ? p_.cols : 0;
+      }
     } else {
       // A copy out of a row value, or of a tile buffer when outputs have to wait.
       s.level = out.kind == Out::Kind::Row ? Level::Row : Level::Full;
@@ -598,11 +651,11 @@ class Planner {
     const std::vector<Step>& steps = p_.phases.back().steps;
     const auto slot = [&](int s) -> const Slot& { return p_.slots[static_cast<size_t>(s)]; };
     for (size_t w = 0; w < steps.size(); ++w) {
-      if (steps[w].out < 0 || slot(steps[w].out).kind != Slot::Kind::OutDense) continue;
+      if (steps[w].out < 0 || slot(steps[w].out).kind != Slot::Kind::Out || !slot(steps[w].out).dense) continue;
       const size_t o = static_cast<size_t>(slot(steps[w].out).index);
       for (size_t r = w + 1; r < steps.size(); ++r) {
         for (int j = 0; j < steps[r].n_in; ++j)
-          if (slot(steps[r].in[j]).kind == Slot::Kind::InDense) p_.unsafe[o * inputs + static_cast<size_t>(slot(steps[r].in[j]).index)] = 1;
+          if (slot(steps[r].in[j]).kind == Slot::Kind::In && slot(steps[r].in[j]).dense) p_.unsafe[o * inputs + static_cast<size_t>(slot(steps[r].in[j]).index)] = 1;
         if (steps[r].type == Step::Type::Load) p_.unsafe[o * inputs + static_cast<size_t>(steps[r].input)] = 1;
       }
     }
@@ -627,7 +680,7 @@ class Planner {
         for (const Phase& ph : *list) most = std::max(most, ph.partials.size());
       p_.partial_bytes = round_up(ceil_div(p_.chunks, p_.block_tiles) * static_cast<int64_t>(most) * 8, 64);
     }
-    p_.pointer_bytes = round_up(static_cast<int64_t>(p_.slots.size() + p_.columns.size()) * 8, 64);
+    p_.pointer_bytes = round_up(static_cast<int64_t>(2 * p_.slots.size() + p_.columns.size()) * 8, 64);
     p_.thread_bytes = round_up(p_.pointer_bytes + thread_, 64) + 64;
   }
 
@@ -645,6 +698,8 @@ class Planner {
   std::vector<int> order_, direct_, slot_, out_slot_;
   std::vector<std::vector<int>> buffers_ = std::vector<std::vector<int>>(9);
   std::vector<size_t> used_buffers_ = std::vector<size_t>(9, 0);
+  std::vector<int> pair_;  // column output -> the one that is summed in the same pass; kSecond for that one
+  static constexpr int kSecond = -2;
   int zero_slot_ = -1;
   int64_t thread_ = 0;
 };

@@ -18,20 +18,18 @@ struct Slot {
   enum class Kind : uint8_t {
     Const,      // in the program's own memory
     Shared,     // in the scratch shared by all threads
-    SharedCol,  // the same, at the tile's first column
     Tile,       // in the thread's scratch
-    InUniform,  // input buffer
-    InDense,    // input buffer at the tile's first element
-    InOuter,    // input buffer at the tile's first row (strided) and column
-    InRow,      // input buffer at the tile's first row
-    InCol,      // input buffer at the tile's first column
-    OutDense, OutRow,
-    Accumulator  // partial column sums at the tile's first column
+    InUniform,  // an input buffer's only element
+    SharedCol,  // moving: in the shared scratch
+    In, Out,    // moving: in an input or output buffer
+    Accumulator // moving: partial column sums
   };
   Kind kind = Kind::Tile;
   int index = 0;       // of input, output, column output
   int64_t offset = 0;  // bytes
   int64_t size = 1;    // bytes per element
+  bool dense = false, strided = false;      // In, Out: element by element as the space; rows found by the input's strides
+  int64_t row_bytes = 0, col_bytes = 0;     // how it moves
 };
 
 struct Step {
@@ -45,7 +43,7 @@ struct Step {
   simd::ColumnFn column = nullptr;
   int in[5] = {-1, -1, -1, -1, -1};
   int out = -1, out2 = -1;                               // slots
-  int64_t in_row[5] = {}, out_row = 0, out2_row = 0;  // bytes from row to row
+  int64_t in_row[5] = {}, out_row = 0, out2_row = 0;     // bytes from row to row (Column: elements)
   int input = -1;                                        // Load: which
 };
 
@@ -90,10 +88,10 @@ struct Plan {
   int64_t block_rows = 1, blocks = 1;  // rows whose column sums are collected together
   int64_t block_tiles = 1;     // Long: tiles per unit of work
   std::vector<Slot> slots{};
-  std::vector<int> moving{};   // indices of slots that depend on the tile
+  std::vector<int> moving{}, accumulators{};  // indices of slots that depend on the tile
   std::vector<uint8_t> constants{};
   std::vector<Step> uniform_steps{}, column_steps{}, row_pre_steps{};
-  std::vector<std::pair<int, int64_t>> repeats{};  // column values to lay out k times: slot, bytes of one copy
+  std::vector<std::pair<int, int64_t>> repeats{};  // column values of short rows, laid out k times: slot, bytes of one copy
   std::vector<Phase> phases{}, safe_phases{};      // safe: outputs reach memory only when the tile has been read
   std::vector<uint8_t> unsafe{};                   // [output * inputs + input]: when these share memory, take safe_phases
   std::vector<ColumnOut> columns{};

@@ -140,6 +140,7 @@ class TileProgram final : public engine::Kernel {
   /// A thread's scratch: the resolved pointers first, then its buffers.
   struct Lane {
     char** slot;
+    char** base;
     char** accumulator;
     char* memory;
   };
@@ -160,7 +161,8 @@ class TileProgram final : public engine::Kernel {
       char* at = partials() + p.partial_bytes + index * p.thread_bytes;
       Lane l;
       l.slot = reinterpret_cast<char**>(at);
-      l.accumulator = l.slot + p.slots.size();
+      l.base = l.slot + p.slots.size();
+      l.accumulator = l.base + p.slots.size();
       l.memory = at + p.pointer_bytes;
       for (size_t c = 0; c < p.columns.size(); ++c) l.accumulator[c] = columns() + p.columns[c].partials;
       for (size_t s = 0; s < p.slots.size(); ++s) {
@@ -170,7 +172,10 @@ class TileProgram final : public engine::Kernel {
           case Slot::Kind::Shared: l.slot[s] = scratch + slot.offset; break;
           case Slot::Kind::Tile: l.slot[s] = l.memory + slot.offset; break;
           case Slot::Kind::InUniform: l.slot[s] = static_cast<char*>(in[slot.index]); break;
-          default: l.slot[s] = nullptr;
+          case Slot::Kind::SharedCol: l.base[s] = scratch + slot.offset; break;
+          case Slot::Kind::In: l.base[s] = static_cast<char*>(in[slot.index]); break;
+          case Slot::Kind::Out: l.base[s] = static_cast<char*>(out[slot.index]); break;
+          case Slot::Kind::Accumulator: break;
         }
       }
       return l;
@@ -180,30 +185,20 @@ class TileProgram final : public engine::Kernel {
       const Plan& p = plan();
       const InputView& v = p.inputs[static_cast<size_t>(input)];
       int64_t offset = 0;
+      if (p.rows == 0) return offset;
       for (size_t a = p.outer.size(); a-- > 0;) offset += row % p.outer[a] * v.outer[a], row /= p.outer[a];
       return offset;
     }
 
-    /// Points the moving slots at a tile.
+    /// Points the moving slots at a tile. The lane keeps where each stands for the first tile.
     void move(const Lane& l, int64_t row, int64_t col) const {
       const Plan& p = plan();
-      if (p.rows == 0) return;
       for (int s : p.moving) {
         const Slot& slot = p.slots[static_cast<size_t>(s)];
-        char* at = nullptr;
-        switch (slot.kind) {
-          case Slot::Kind::SharedCol: at = scratch + slot.offset + col * slot.size; break;
-          case Slot::Kind::InDense: at = static_cast<char*>(in[slot.index]) + (row * p.cols + col) * slot.size; break;
-          case Slot::Kind::InOuter: at = static_cast<char*>(in[slot.index]) + (outer_offset(slot.index, row) + col) * slot.size; break;
-          case Slot::Kind::InRow: at = static_cast<char*>(in[slot.index]) + outer_offset(slot.index, row) * slot.size; break;
-          case Slot::Kind::InCol: at = static_cast<char*>(in[slot.index]) + col * slot.size; break;
-          case Slot::Kind::OutDense: at = static_cast<char*>(out[slot.index]) + (row * p.cols + col) * slot.size; break;
-          case Slot::Kind::OutRow: at = static_cast<char*>(out[slot.index]) + row * slot.size; break;
-          case Slot::Kind::Accumulator: at = l.accumulator[slot.index] + col * slot.size; break;
-          default: break;
-        }
-        l.slot[s] = at;
+        const int64_t rows = slot.strided ? outer_offset(slot.index, row) * slot.size : row * slot.row_bytes;
+        l.slot[s] = l.base[s] + rows + col * slot.col_bytes;
       }
+      for (int s : p.accumulators) l.slot[s] = l.accumulator[p.slots[static_cast<size_t>(s)].index] + col * p.slots[static_cast<size_t>(s)].size;
     }
 
     void load(const Step& s, const Lane& l, int64_t row, int64_t rows, int64_t col, int64_t cols) const {
@@ -245,7 +240,7 @@ class TileProgram final : public engine::Kernel {
         } else if (s.type == Step::Type::Load) {
           load(s, l, row, rows, col, cols);
         } else {
-          const simd::ColumnArgs a{{l.slot[s.in[0]], l.slot[s.in[1]]}, l.slot[s.out], rows, cols, cols};
+          const simd::ColumnArgs a{{l.slot[s.in[0]], l.slot[s.in[1]]}, l.slot[s.out], s.out2 >= 0 ? l.slot[s.out2] : nullptr, rows, cols, {s.in_row[0], s.in_row[1]}};
           s.column(a);
         }
       }

@@ -177,7 +177,7 @@ __int128 int_op(Ew op, __int128 a, __int128 b, int bits, bool is_signed) {
     case Ew::neg: return -a;
     case Ew::abs: return a < 0 ? -a : a;
     case Ew::sign: return a > 0 ? 1 : a < 0 ? -1 : 0;
-    case Ew::square: return static_cast<__int128>(static_cast<uint64_t>(a)) * static_cast<uint64_t>(a);
+    case Ew::square: return static_cast<__int128>(static_cast<unsigned __int128>(a) * static_cast<unsigned __int128>(a));
     case Ew::floor: case Ew::ceil: case Ew::round: case Ew::trunc: return a;
     case Ew::bitwise_not: return ~a;
     case Ew::add: return a + b;
@@ -687,6 +687,8 @@ TEST(TileProgram, BatchStatisticsAndBiasGradients) {
     p.column(p.ew(Ew::mul, d, d));
     p.column(x, Reduce::Max);
     p.column(p.ew(Ew::mul, x, mean));
+    p.column(p.ew(Ew::mul, p.ew(Ew::tanh, x), d));
+    p.column(d);
     check(p, data, {.absolute = 1e-4, .relative = 2e-6}, "columns " + std::to_string(n) + " x " + std::to_string(c));
   }
   // Together with row reductions, as in the gradient of layer normalisation; also rows longer than a tile.
