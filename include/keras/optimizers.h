@@ -121,7 +121,10 @@ struct NadamOptions {
   KERAS_OPTIMIZER_TAIL
   KERAS_FIELDS(learning_rate, beta_1, beta_2, epsilon, weight_decay, KERAS_OPTIMIZER_TAIL_FIELDS)
 };
-KERAS_OPTIMIZER_CLASS(Nadam, protected : void update_all(const Tensors& grads, const std::vector<Variable>& variables, const Tensor& learning_rate) override;)
+KERAS_OPTIMIZER_CLASS(Nadam,
+ protected:
+  void update_all(const Tensors& grads, const std::vector<Variable>& variables, const Tensor& learning_rate) override;
+)
 
 /// Follow the regularised leader. Source: McMahan et al., KDD 2013. ValueError on strengths below 0 or a power above 0.
 struct FtrlOptions {
@@ -186,11 +189,14 @@ struct MuonOptions {
   bool nesterov = true;
   /// Updates are scaled by sqrt(max(rows, columns)) · rms_rate; nullopt: not at all.
   std::optional<double> rms_rate = 0.2;
-  KERAS_FIELDS(learning_rate, adam_beta_1, adam_beta_2, adam_weight_decay, epsilon, weight_decay, KERAS_OPTIMIZER_TAIL_FIELDS, exclude_layers,
-               exclude_embeddings, muon_a, muon_b, muon_c, adam_lr_ratio, momentum, ns_steps, nesterov, rms_rate)
+  KERAS_FIELDS(learning_rate, adam_beta_1, adam_beta_2, adam_weight_decay, epsilon, weight_decay, KERAS_OPTIMIZER_TAIL_FIELDS,
+               exclude_layers, exclude_embeddings, muon_a, muon_b, muon_c, adam_lr_ratio, momentum, ns_steps, nesterov, rms_rate)
 };
-KERAS_OPTIMIZER_CLASS(Muon, protected : void apply_weight_decay(const std::vector<Variable>& variables) override;
-                      bool should_use_adamw(const Variable& variable) const;)
+KERAS_OPTIMIZER_CLASS(Muon,
+ protected:
+  void apply_weight_decay(const std::vector<Variable>& variables) override;
+  bool should_use_adamw(const Variable& variable) const;
+)
 
 /// Adam whose second moments are kept as rows and columns. Source: Shazeer and Stern, arXiv:1804.04235.
 struct AdafactorOptions {

@@ -34,13 +34,13 @@ void Adam::update_step(const Tensor& gradient, const Variable& variable, const T
   DType dtype = variable.dtype();
   Tensor alpha = shared_scalar(
       "alpha", dtype, [&] { return adam_alpha(ops::cast(learning_rate, dtype), local_step(update_count(), dtype), o.beta_1, o.beta_2); });
-  adam_update(ops::cast(gradient, dtype), variable, slot("momentum", variable), slot("velocity", variable), slot("velocity_hat", variable), alpha,
-              o.beta_1, o.beta_2, o.epsilon);
+  adam_update(ops::cast(gradient, dtype), variable, slot("momentum", variable), slot("velocity", variable), slot("velocity_hat", variable),
+              alpha, o.beta_1, o.beta_2, o.epsilon);
 }
 Dict Adam::get_config() const { return with_own_fields(Optimizer::get_config(), options_); }
 
-void adam_update(const Tensor& gradient, const Variable& variable, const Variable& momentum, const Variable& velocity, const Variable& velocity_hat,
-                 const Tensor& alpha, double beta_1, double beta_2, double epsilon) {
+void adam_update(const Tensor& gradient, const Variable& variable, const Variable& momentum, const Variable& velocity,
+                 const Variable& velocity_hat, const Tensor& alpha, double beta_1, double beta_2, double epsilon) {
   auto [m, v] = adam_moments(gradient, momentum, velocity, beta_1, beta_2);
   if (velocity_hat) {
     v = ops::maximum(velocity_hat, v);
@@ -52,7 +52,9 @@ void adam_update(const Tensor& gradient, const Variable& variable, const Variabl
 // ---- AdamW
 AdamW::AdamW(AdamWOptions options) : Optimizer(base_of(options), "AdamW"), options_(std::move(options)) {
   if (!options_.weight_decay)
-    throw ValueError(ErrorText{.what = "AdamW needs a weight decay", .where = "AdamW", .expected = "a number", .fix = "use Adam to train without"}.str());
+    throw ValueError(
+        ErrorText{.what = "AdamW needs a weight decay", .where = "AdamW", .expected = "a number", .fix = "use Adam to train without"}
+            .str());
 }
 void AdamW::build(const std::vector<Variable>& variables) {
   if (built()) return;
@@ -65,8 +67,8 @@ void AdamW::update_step(const Tensor& gradient, const Variable& variable, const 
   DType dtype = variable.dtype();
   Tensor alpha = shared_scalar(
       "alpha", dtype, [&] { return adam_alpha(ops::cast(learning_rate, dtype), local_step(update_count(), dtype), o.beta_1, o.beta_2); });
-  adam_update(ops::cast(gradient, dtype), variable, slot("momentum", variable), slot("velocity", variable), slot("velocity_hat", variable), alpha,
-              o.beta_1, o.beta_2, o.epsilon);
+  adam_update(ops::cast(gradient, dtype), variable, slot("momentum", variable), slot("velocity", variable), slot("velocity_hat", variable),
+              alpha, o.beta_1, o.beta_2, o.epsilon);
 }
 Dict AdamW::get_config() const { return with_own_fields(Optimizer::get_config(), options_); }
 
@@ -81,8 +83,8 @@ void Adamax::update_step(const Tensor& gradient, const Variable& variable, const
   const AdamaxOptions& o = options_;
   DType dtype = variable.dtype();
   Tensor g = ops::cast(gradient, dtype);
-  Tensor correction = shared_scalar(
-      "correction", dtype, [&] { return 1 - ops::power(constant(o.beta_1, dtype), local_step(update_count(), dtype)); });
+  Tensor correction =
+      shared_scalar("correction", dtype, [&] { return 1 - ops::power(constant(o.beta_1, dtype), local_step(update_count(), dtype)); });
   Variable momentum = slot("momentum", variable), norm = slot("norm", variable);
   Tensor m = momentum + (g - momentum) * (1 - o.beta_1);
   Tensor u = ops::maximum(o.beta_2 * norm, ops::abs(g));
@@ -104,7 +106,8 @@ void Nadam::build(const std::vector<Variable>& variables) {
 }
 void Nadam::update_all(const Tensors& grads, const std::vector<Variable>& variables, const Tensor& learning_rate) {
   Variable product = variable("u_product");
-  product.assign(product * options_.beta_1 * (1.0 - 0.5 * ops::power(constant(0.96, product.dtype()), local_step(update_count(), product.dtype()))));
+  product.assign(product * options_.beta_1 *
+                 (1.0 - 0.5 * ops::power(constant(0.96, product.dtype()), local_step(update_count(), product.dtype()))));
   Optimizer::update_all(grads, variables, learning_rate);
 }
 void Nadam::update_step(const Tensor& gradient, const Variable& variable, const Tensor& learning_rate) {

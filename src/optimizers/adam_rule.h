@@ -14,7 +14,7 @@ struct Moments {
 Moments adam_moments(const Tensor& gradient, const Variable& momentum, const Variable& velocity, double beta_1, double beta_2);
 
 /// One step of Adam. `velocity_hat` may be undefined: no AMSGrad.
-void adam_update(const Tensor& gradient, const Variable& variable, const Variable& momentum, const Variable& velocity, const Variable& velocity_hat,
-                 const Tensor& alpha, double beta_1, double beta_2, double epsilon);
+void adam_update(const Tensor& gradient, const Variable& variable, const Variable& momentum, const Variable& velocity,
+                 const Variable& velocity_hat, const Tensor& alpha, double beta_1, double beta_2, double epsilon);
 
 }  // namespace keras::optimizers

@@ -4,8 +4,9 @@
 namespace keras::optimizers {
 
 static ValueError out_of_range(const char* class_name, const char* option, const char* expected, double received) {
-  return ValueError(
-      ErrorText{.what = std::string(option) + " is out of range", .where = class_name, .expected = expected, .received = float_repr(received)}.str());
+  return ValueError(ErrorText{
+      .what = std::string(option) + " is out of range", .where = class_name, .expected = expected, .received = float_repr(received)}
+                        .str());
 }
 
 // ---- SGD

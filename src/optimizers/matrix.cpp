@@ -83,8 +83,8 @@ void Muon::apply_weight_decay(const std::vector<Variable>& variables) {
 Dict Muon::get_config() const {
   // Keras' own order, which is not that of the arguments.
   Dict own = with_own_fields(Optimizer::get_config(), options_), config = Optimizer::get_config();
-  for (const char* key : {"adam_beta_1", "adam_beta_2", "epsilon", "exclude_layers", "muon_a", "muon_b", "muon_c", "adam_lr_ratio", "momentum",
-                          "ns_steps", "nesterov", "exclude_embeddings", "adam_weight_decay", "rms_rate"})
+  for (const char* key : {"adam_beta_1", "adam_beta_2", "epsilon", "exclude_layers", "muon_a", "muon_b", "muon_c", "adam_lr_ratio",
+                          "momentum", "ns_steps", "nesterov", "exclude_embeddings", "adam_weight_decay", "rms_rate"})
     config.set(key, own.at(key));
   return config;
 }

@@ -51,13 +51,16 @@ static void check(const OptimizerOptions& o) {
                                            ", global_clipnorm=" + Value(o.global_clipnorm).str()}
                          .str());
   if (o.use_ema && !(o.ema_momentum >= 0 && o.ema_momentum <= 1))
-    throw ValueError(ErrorText{.what = "ema_momentum is out of range", .expected = "a number in [0, 1]", .received = float_repr(o.ema_momentum)}.str());
+    throw ValueError(
+        ErrorText{.what = "ema_momentum is out of range", .expected = "a number in [0, 1]", .received = float_repr(o.ema_momentum)}.str());
   if (o.use_ema && o.ema_overwrite_frequency && *o.ema_overwrite_frequency < 0)
-    throw ValueError(ErrorText{.what = "ema_overwrite_frequency is out of range", .expected = "a whole number >= 1, or none",
+    throw ValueError(ErrorText{.what = "ema_overwrite_frequency is out of range",
+                               .expected = "a whole number >= 1, or none",
                                .received = std::to_string(*o.ema_overwrite_frequency)}
                          .str());
   if (o.gradient_accumulation_steps && *o.gradient_accumulation_steps != 0 && *o.gradient_accumulation_steps < 2)
-    throw ValueError(ErrorText{.what = "gradient_accumulation_steps is out of range", .expected = "a whole number >= 2, or none",
+    throw ValueError(ErrorText{.what = "gradient_accumulation_steps is out of range",
+                               .expected = "a whole number >= 2, or none",
                                .received = std::to_string(*o.gradient_accumulation_steps)}
                          .str());
 }
@@ -142,7 +145,8 @@ void Optimizer::set_weights(const Tensors& weights) {
   std::vector<Variable> vars = variables();
   std::string where = "optimizer \"" + name() + "\"";
   if (!built())
-    throw ValueError(ErrorText{.what = "the optimizer has no slots for weights yet", .where = where, .fix = "call build(variables) first"}.str());
+    throw ValueError(
+        ErrorText{.what = "the optimizer has no slots for weights yet", .where = where, .fix = "call build(variables) first"}.str());
   if (weights.size() != vars.size())
     throw ValueError(ErrorText{.what = "the number of weights differs from that of the optimizer's variables",
                                .where = where,
@@ -392,7 +396,8 @@ void Optimizer::exclude_from_weight_decay(const std::vector<Variable>& variables
   State& s = *state_;
   std::string where = "optimizer \"" + name() + "\"";
   if (s.built)
-    throw ValueError(ErrorText{.what = "what is excluded from weight decay must be said before the optimizer is built", .where = where}.str());
+    throw ValueError(
+        ErrorText{.what = "what is excluded from weight decay must be said before the optimizer is built", .where = where}.str());
   s.excluded.clear();
   for (const Variable& v : variables) s.excluded.insert(v.impl().get());
   s.excluded_names.reset();

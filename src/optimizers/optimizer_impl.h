@@ -62,7 +62,8 @@ template <class Options> Options read_options(const Dict& config, const std::str
       continue;
     }
     if (std::find(names.begin(), names.end(), key) == names.end())
-      throw ValueError(ErrorText{.what = "unknown option '" + key + "'" + did_you_mean(key, names), .where = where, .received = value.str()}.str());
+      throw ValueError(
+          ErrorText{.what = "unknown option '" + key + "'" + did_you_mean(key, names), .where = where, .received = value.str()}.str());
     if (key == "name" && value.is_null()) continue;
     known.set(key, value);
   }

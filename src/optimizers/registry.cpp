@@ -57,7 +57,8 @@ std::shared_ptr<Optimizer> make_loss_scale(const Dict& given) {
   Dict config = without_base_defaults(given);
   const Value* dynamic = config.find("dynamic");
   if (dynamic && dynamic->is_bool() && !dynamic->as_bool())
-    throw ValueError(ErrorText{.what = "LossScaleOptimizer has no dynamic=False any more", .fix = "set loss_scale_factor on the inner optimizer"}.str());
+    throw ValueError(
+        ErrorText{.what = "LossScaleOptimizer has no dynamic=False any more", .fix = "set loss_scale_factor on the inner optimizer"}.str());
   config.erase("dynamic");
   Value inner = config.at("inner_optimizer");
   config.erase("inner_optimizer");
@@ -69,7 +70,8 @@ std::shared_ptr<Optimizer> make_multi(const Dict& given) {
   Value map = config.at("optimizer_map");
   config.erase("optimizer_map");
   if (!map.get("config").is_dict())
-    throw ValueError(ErrorText{.what = "the saved MultiOptimizer holds no OptimizerMap", .where = "MultiOptimizer", .received = map.str()}.str());
+    throw ValueError(
+        ErrorText{.what = "the saved MultiOptimizer holds no OptimizerMap", .where = "MultiOptimizer", .received = map.str()}.str());
   return std::make_shared<MultiOptimizer>(OptimizerMap::from_config(map.get("config").as_dict()),
                                           read_options<MultiOptimizerOptions>(config, "MultiOptimizer"));
 }
@@ -87,9 +89,9 @@ const std::vector<Builtin<Optimizer>>& builtins() {
 const std::vector<Builtin<schedules::LearningRateSchedule>>& builtin_schedules() {
   using schedules::LearningRateSchedule;
   static const std::vector<Builtin<LearningRateSchedule>> all = {
-#define KERAS_ROW(Name)                                                                                                        \
-  {#Name, typeid(schedules::Name), [](const Dict& c) -> std::shared_ptr<LearningRateSchedule> {                                \
-     return std::make_shared<schedules::Name>(read_options<schedules::Name##Options>(c, #Name));                               \
+#define KERAS_ROW(Name)                                                                          \
+  {#Name, typeid(schedules::Name), [](const Dict& c) -> std::shared_ptr<LearningRateSchedule> {  \
+     return std::make_shared<schedules::Name>(read_options<schedules::Name##Options>(c, #Name)); \
    }},
       KERAS_BUILTIN_SCHEDULES(KERAS_ROW)
 #undef KERAS_ROW
@@ -164,7 +166,8 @@ template <class T> class Registry {
       if (b.class_name == class_name || (any_case_ && lower(b.class_name) == lower(class_name))) return b.make(config);
     if (Factory<T> make = find(class_name)) return make(config);
     throw ValueError(ErrorText{.what = "unknown " + std::string(kind_) + " '" + registered + "'" + did_you_mean(class_name, known()),
-                               .fix = std::string("for a class of your own, register it: ") + registrar_ + "<" + last_part(class_name) + ">(\"" + registered + "\")"}
+                               .fix = std::string("for a class of your own, register it: ") + registrar_ + "<" + last_part(class_name) +
+                                      ">(\"" + registered + "\")"}
                          .str());
   }
 
@@ -182,7 +185,8 @@ Registry<Optimizer>& optimizer_registry() {
   return r;
 }
 Registry<schedules::LearningRateSchedule>& schedule_registry() {
-  static Registry<schedules::LearningRateSchedule> r("learning rate schedule", "optimizers::schedules::register_schedule", builtin_schedules(), false);
+  static Registry<schedules::LearningRateSchedule> r("learning rate schedule", "optimizers::schedules::register_schedule",
+                                                     builtin_schedules(), false);
   return r;
 }
 

@@ -14,16 +14,21 @@ LearningRate::LearningRate(const Value& saved) {
   } else if (saved.is_dict()) {
     schedule_ = Schedule::get(saved);
   } else {
-    throw TypeError(ErrorText{.what = "this is no learning rate", .expected = "a number, a schedule or a saved schedule", .received = saved.str()}.str());
+    throw TypeError(
+        ErrorText{.what = "this is no learning rate", .expected = "a number, a schedule or a saved schedule", .received = saved.str()}
+            .str());
   }
 }
 
 double LearningRate::number() const {
-  if (schedule_) throw ValueError(ErrorText{.what = "the learning rate is a schedule, not a number", .received = schedule_->class_name()}.str());
+  if (schedule_)
+    throw ValueError(ErrorText{.what = "the learning rate is a schedule, not a number", .received = schedule_->class_name()}.str());
   return number_;
 }
 
-Value LearningRate::serialize() const { return schedule_ ? schedule_->serialize() : Value(static_cast<double>(static_cast<float>(number_))); }
+Value LearningRate::serialize() const {
+  return schedule_ ? schedule_->serialize() : Value(static_cast<double>(static_cast<float>(number_)));
+}
 
 namespace {
 /// A callable as a schedule.
@@ -64,7 +69,9 @@ static void need(const char* class_name, const char* option, const Value& v) {
 static void need_steps(const char* class_name, const char* option, const Value& v) {
   need(class_name, option, v);
   if (!(v.as_float() > 0))
-    throw ValueError(ErrorText{.what = std::string(option) + " must be positive", .where = class_name, .expected = "a number > 0", .received = v.str()}.str());
+    throw ValueError(
+        ErrorText{.what = std::string(option) + " must be positive", .where = class_name, .expected = "a number > 0", .received = v.str()}
+            .str());
 }
 
 static void check(const ExponentialDecayOptions& o) {
@@ -80,10 +87,11 @@ static Tensor compute(const ExponentialDecayOptions& o, const Tensor& step) {
 
 static void check(const PiecewiseConstantDecayOptions& o) {
   if (o.values.empty() || o.boundaries.size() != o.values.size() - 1)
-    throw ValueError(ErrorText{.what = "there must be one boundary less than values",
-                               .where = "PiecewiseConstantDecay",
-                               .received = std::to_string(o.boundaries.size()) + " boundaries, " + std::to_string(o.values.size()) + " values"}
-                         .str());
+    throw ValueError(
+        ErrorText{.what = "there must be one boundary less than values",
+                  .where = "PiecewiseConstantDecay",
+                  .received = std::to_string(o.boundaries.size()) + " boundaries, " + std::to_string(o.values.size()) + " values"}
+            .str());
   for (const Value& v : o.boundaries) need("PiecewiseConstantDecay", "each of boundaries", v);
   for (const Value& v : o.values) need("PiecewiseConstantDecay", "each of values", v);
 }

@@ -11,7 +11,8 @@ static std::vector<Variable> joined(std::vector<Variable> a, const std::vector<V
   return a;
 }
 static NotImplementedError no_step(const Optimizer& o) {
-  return NotImplementedError(ErrorText{.what = o.class_name() + " has no update step: the optimizers inside of it have", .where = "update_step"}.str());
+  return NotImplementedError(
+      ErrorText{.what = o.class_name() + " has no update step: the optimizers inside of it have", .where = "update_step"}.str());
 }
 
 // ---- LossScaleOptimizer
@@ -106,10 +107,12 @@ const std::shared_ptr<Optimizer>& OptimizerMap::at(const std::string& path) cons
     try {
       if (!std::regex_match(path, std::regex(key))) continue;
     } catch (const std::regex_error& e) {
-      throw ValueError(ErrorText{.what = std::string("this key is no regular expression: ") + e.what(), .where = "OptimizerMap", .received = key}.str());
+      throw ValueError(
+          ErrorText{.what = std::string("this key is no regular expression: ") + e.what(), .where = "OptimizerMap", .received = key}.str());
     }
     if (found)
-      throw ValueError(ErrorText{.what = "more than one key matches the variable '" + path + "'", .where = "OptimizerMap", .received = key}.str());
+      throw ValueError(
+          ErrorText{.what = "more than one key matches the variable '" + path + "'", .where = "OptimizerMap", .received = key}.str());
     found = &optimizer;
   }
   return found ? found->object() : default_.object();
@@ -118,7 +121,8 @@ const std::shared_ptr<Optimizer>& OptimizerMap::at(const std::string& path) cons
 Value OptimizerMap::serialize() const {
   Dict map;
   for (const auto& [key, optimizer] : items_) map.set(key, optimizer.serialize());
-  return serial::object("keras.optimizers", "OptimizerMap", {{"default_optimizer", default_.serialize()}, {"optimizer_map", std::move(map)}});
+  return serial::object("keras.optimizers", "OptimizerMap",
+                        {{"default_optimizer", default_.serialize()}, {"optimizer_map", std::move(map)}});
 }
 
 OptimizerMap OptimizerMap::from_config(const Dict& config) {
@@ -209,9 +213,8 @@ void MultiOptimizer::apply(const Tensors& grads, const std::vector<Variable>& va
 void MultiOptimizer::update_step(const Tensor&, const Variable&, const Tensor&) { throw no_step(*this); }
 
 static RuntimeError many_rates(const std::string& name) {
-  return RuntimeError(ErrorText{.what = "a MultiOptimizer has no learning rate of its own",
-                                .where = "optimizer \"" + name + "\"",
-                                .fix = "use those of optimizers()"}
+  return RuntimeError(ErrorText{
+      .what = "a MultiOptimizer has no learning rate of its own", .where = "optimizer \"" + name + "\"", .fix = "use those of optimizers()"}
                           .str());
 }
 Tensor MultiOptimizer::learning_rate() const { throw many_rates(name()); }
