@@ -2,6 +2,8 @@
 #include "engine/executable.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fmt/format.h>
@@ -254,11 +256,47 @@ void Executable::init_context(void* context) const {
   for (auto [position, address] : constant_slots_) table[position] = const_cast<void*>(address);
 }
 
+// KERAS_PROFILE=1: seconds and calls of every step of every executable, written to stderr when it dies.
+namespace {
+struct Profile {
+  std::mutex mutex;
+  std::unordered_map<const Executable*, std::vector<std::pair<double, int64_t>>> steps;
+};
+Profile* profile() {
+  static Profile* p = std::getenv("KERAS_PROFILE") ? new Profile : nullptr;
+  return p;
+}
+}  // namespace
+
+static std::string node_text(const Graph& g, const Node* n) {
+  if (!n) return "copy";
+  std::string s = std::string(n->prim->name) + " ";
+  for (ValueId v : n->inputs) s += g.type(v).str() + " ";
+  s += "-> ";
+  for (ValueId v : n->outputs) s += g.type(v).str() + " ";
+  return s;
+}
+
 void Executable::run_in(void* context, void* const* inputs, void* const* outputs) const {
   auto** table = static_cast<void**>(context);
   void* scratch = static_cast<std::byte*>(context) + rounded(table_size_ * sizeof(void*));
   for (const Patch& p : input_patches_) table[p.position] = inputs[p.index];
   for (const Patch& p : output_patches_) table[p.position] = outputs[p.index];
+  if (Profile* p = profile()) {
+    std::vector<std::pair<double, int64_t>>* times;
+    {
+      std::lock_guard lock(p->mutex);
+      times = &p->steps[this];
+      times->resize(steps_.size());
+    }
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      auto start = std::chrono::steady_clock::now();
+      steps_[i].kernel->run(table + steps_[i].in, table + steps_[i].out, scratch);
+      (*times)[i].first += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      ++(*times)[i].second;
+    }
+    return;
+  }
   for (const Step& s : steps_) s.kernel->run(table + s.in, table + s.out, scratch);
 }
 
@@ -279,19 +317,34 @@ void Executable::run(void* const* inputs, void* const* outputs) const {
   run_in(context, inputs, outputs);
 }
 
-Executable::~Executable() { std::free(spare_.load()); }
+Executable::~Executable() {
+  std::free(spare_.load());
+  Profile* p = profile();
+  if (!p) return;
+  std::lock_guard lock(p->mutex);
+  auto it = p->steps.find(this);
+  if (it == p->steps.end()) return;
+  double total = 0;
+  for (const auto& t : it->second) total += t.first;
+  std::vector<size_t> order(it->second.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return it->second[a].first > it->second[b].first; });
+  std::string s = fmt::format("profile of an executable: {:.3f} ms in {} steps\n", total * 1e3, order.size());
+  for (size_t i : order) {
+    const auto& [seconds, calls] = it->second[i];
+    if (seconds < total * 0.005) break;
+    s += fmt::format("  {:5.1f} %  {:9.2f} us x {}  {}  {}\n", 100 * seconds / total, 1e6 * seconds / static_cast<double>(std::max<int64_t>(calls, 1)), calls,
+                     node_text(graph_, step_node_[i] < 0 ? nullptr : &graph_.nodes()[static_cast<size_t>(step_node_[i])]), steps_[i].kernel->describe());
+  }
+  std::fputs(s.c_str(), stderr);
+  p->steps.erase(it);
+}
 
 std::string Executable::str() const {
   std::string s = fmt::format("arena {} bytes, scratch {} bytes, {} steps\n", arena_bytes_, scratch_bytes_, steps_.size());
   for (size_t i = 0; i < steps_.size(); ++i) {
     const Node* n = step_node_[i] < 0 ? nullptr : &graph_.nodes()[static_cast<size_t>(step_node_[i])];
-    s += fmt::format("{:4} {}", i, n ? n->prim->name : "copy");
-    if (n) {
-      s += " ";
-      for (ValueId v : n->inputs) s += graph_.type(v).str() + " ";
-      s += "-> ";
-      for (ValueId v : n->outputs) s += graph_.type(v).str() + " ";
-    }
+    s += fmt::format("{:4} {}", i, node_text(graph_, n));
     if (const char* d = steps_[i].kernel->describe(); *d) s += std::string(" # ") + d;
     s += "\n";
   }
