@@ -397,6 +397,30 @@ static const core::Compiled& step_for(const Model& m, Trainer& t, const Prepared
   return *steps.back().compiled;
 }
 
+/// The steps of one run by their number of rows (a full batch, the short last one), so that a steady step looks nothing up.
+class StepsOfRun {
+ public:
+  StepsOfRun(const Model& m, Trainer& t, const Prepared& p, bool train) : m_(m), t_(t), p_(p), train_(train) {}
+  const core::Compiled& operator()(int64_t rows) {
+    for (const Known& k : known_)
+      if (k.rows == rows) return *k.step;
+    Known& k = known_[known_[0].rows >= 0];
+    k = {rows, &step_for(m_, t_, p_, rows, train_)};
+    return *k.step;
+  }
+
+ private:
+  struct Known {
+    int64_t rows = -1;
+    const core::Compiled* step = nullptr;
+  };
+  const Model& m_;
+  Trainer& t_;
+  const Prepared& p_;
+  bool train_;
+  Known known_[2];
+};
+
 /// The current values of loss and metrics, sorted by name as Keras logs them.
 static Logs::Items results(Trainer& t) {
   if (!t.built) return {};
@@ -445,9 +469,10 @@ static Logs::Items run_evaluate(const Model& m, Trainer& t, const Prepared& p, i
   Logs none;
   cbs.each([&](Callback& c) { c.on_test_begin(none); });
   int64_t n = std::min(steps.value_or(batches.num_batches()), batches.num_batches());
+  StepsOfRun step_of(m, t, p, false);
   for (int64_t b = 0; b < n; ++b) {
     cbs.each([&](Callback& c) { c.on_test_batch_begin(b, none); });
-    step_for(m, t, p, batches.rows_of(b), false).run(batches.gather(b), nullptr);
+    step_of(batches.rows_of(b)).run(batches.gather(b), nullptr);
     Logs logs([&t] { return results(t); });
     cbs.each([&](Callback& c) { c.on_test_batch_end(b, logs); });
     if (t.stop_training) break;
@@ -560,6 +585,7 @@ std::shared_ptr<callbacks::History> Model::fit(const Arrays& x, const Arrays& y,
   Logs none;
   cbs.each([&](Callback& c) { c.on_train_begin(none); });
   int64_t at = per_pass;  // the next batch of the pass under way
+  models::StepsOfRun step_of(*this, t, p, true);
   Logs last;
   for (int epoch = o.initial_epoch; epoch < o.epochs && !t.stop_training; ++epoch) {
     models::reset(t);
@@ -569,7 +595,7 @@ std::shared_ptr<callbacks::History> Model::fit(const Arrays& x, const Arrays& y,
     for (int64_t step = 0; step < steps; ++step) {
       if (at >= per_pass) batches.start(order), at = 0;
       if (user_callbacks) cbs.each([&](Callback& c) { c.on_train_batch_begin(step, none); });
-      models::step_for(*this, t, p, batches.rows_of(at), true).run(batches.gather(at), nullptr);
+      step_of(batches.rows_of(at)).run(batches.gather(at), nullptr);
       ++at;
       if (user_callbacks) {
         Logs logs([&t] { return models::results(t); });
@@ -634,33 +660,42 @@ Tensors Model::predict_all(const Arrays& x, const PredictOptions& o) const {
   });
   Logs none;
   cbs.each([&](Callback& c) { c.on_predict_begin(none); });
-  Tensors results;
-  int64_t rows = std::min(n * batches.batch_size(), batches.num_rows()), done = 0;
+  // Outputs of a batch go to buffers made once, and from there to their rows of the results.
+  struct Part {
+    Tensor result, buffer;
+    bool by_row;
+  };
+  std::vector<Part> parts;
+  std::vector<void*> pointers;
+  const core::Compiled* step = nullptr;
+  int64_t rows = std::min(n * batches.batch_size(), batches.num_rows()), done = 0, step_rows = -1;
   for (int64_t b = 0; b < n; ++b) {
     cbs.each([&](Callback& c) { c.on_predict_batch_begin(b, none); });
     int64_t k = batches.rows_of(b);
-    const core::Compiled& step = impl.predict_step(models::batch_types(p.x, k));
-    Tensors outs;
-    std::vector<void*> pointers;
-    for (size_t i = 0; i < step.outputs.size(); ++i) {
-      const ir::Type& type = step.outputs[i];
-      if (b == 0) {
-        Shape s = type.shape;
-        if (s.rank() && s[0] == k) s[0] = rows;
-        results.push_back(Tensor::empty(type.dtype, s));
-      }
-      outs.push_back(Tensor::empty(type.dtype, type.shape));
-      pointers.push_back(outs.back().mutable_raw());
+    if (k != step_rows) {
+      step = &impl.predict_step(models::batch_types(p.x, k));
+      step_rows = k;
     }
-    step.run(batches.gather(b), pointers.data());
-    for (size_t i = 0; i < outs.size(); ++i) {
-      size_t row = k ? outs[i].nbytes() / static_cast<size_t>(k) : 0;
-      if (outs[i].nbytes()) std::memcpy(static_cast<std::byte*>(results[i].mutable_raw()) + static_cast<size_t>(done) * row, outs[i].raw(), outs[i].nbytes());
+    if (parts.empty())
+      for (const ir::Type& type : step->outputs) {
+        bool by_row = type.shape.rank() && type.shape[0] == k;
+        Shape s = type.shape;
+        if (by_row) s[0] = rows;
+        parts.push_back({Tensor::empty(type.dtype, s), Tensor::empty(type.dtype, type.shape), by_row});
+        pointers.push_back(parts.back().buffer.mutable_raw());
+      }
+    step->run(batches.gather(b), pointers.data());
+    for (Part& part : parts) {
+      size_t row = part.by_row ? part.result.nbytes() / static_cast<size_t>(std::max<int64_t>(rows, 1)) : 0;
+      size_t bytes = part.by_row ? row * static_cast<size_t>(k) : part.result.nbytes();
+      if (bytes) std::memcpy(static_cast<std::byte*>(part.result.mutable_raw()) + static_cast<size_t>(done) * row, part.buffer.raw(), bytes);
     }
     done += k;
     cbs.each([&](Callback& c) { c.on_predict_batch_end(b, none); });
   }
   cbs.each([&](Callback& c) { c.on_predict_end(none); });
+  Tensors results;
+  for (Part& part : parts) results.push_back(part.result);
   return results;
 }
 Tensor Model::predict(const Arrays& x, const PredictOptions& o) const { return predict_all(x, o).at(0); }
