@@ -102,6 +102,11 @@ void LayerImpl::input_shape_hint(const std::optional<Shape>& shape, const std::o
 }
 
 void LayerImpl::build(const std::vector<Shape>&) {}
+std::vector<Shape> LayerImpl::build_shapes(const core::CallArgs& args) const {
+  std::vector<Shape> shapes;
+  for (const Tensor& t : args.inputs()) shapes.push_back(t.shape());
+  return shapes;
+}
 
 void LayerImpl::ensure_built(const std::vector<Shape>& inputs) {
   if (built_) return;
@@ -220,6 +225,7 @@ void LayerImpl::set_trainable(bool t) {
 
 Dict LayerImpl::config() const {
   Dict d{{"name", name_}, {"trainable", trainable_}, {"dtype", serialize_policy(dtype_policy_)}};
+  if (activity_regularizer_) d.set("activity_regularizer", activity_regularizer_.serialize());
   for (const auto& [k, v] : own_config()) d.set(k, v);
   return d;
 }
@@ -311,9 +317,7 @@ Tensors LayerImpl::operator()(core::CallArgs args) {
   check_input_spec(inputs);
   // 4. Build once, under the layer's name.
   if (!built_) {
-    std::vector<Shape> shapes;
-    for (const Tensor& t : inputs) shapes.push_back(t.shape());
-    ensure_built(shapes);
+    ensure_built(build_shapes(given));
     check_input_spec(inputs);
   }
   // 5. Resolve the mode: an explicit one of the outer call, this call's own, inference.
@@ -429,9 +433,8 @@ static LayerImpl& need(const std::shared_ptr<LayerImpl>& impl) {
 }
 Output Layer::operator()(const Tensor& input, const CallOptions& o) const { return need(impl_)(call_args({core::Arg(input)}, o)); }
 Output Layer::operator()(const Tensors& inputs, const CallOptions& o) const { return need(impl_)(call_args({core::Arg(inputs)}, o)); }
-Output Layer::operator()(const Tensor& a, const Tensor& b, const CallOptions& o) const { return need(impl_)(call_args({core::Arg(a), core::Arg(b)}, o)); }
-Output Layer::operator()(const Tensor& a, const Tensor& b, const Tensor& c, const CallOptions& o) const {
-  return need(impl_)(call_args({core::Arg(a), core::Arg(b), core::Arg(c)}, o));
+Output Layer::call_several(const Tensors& arguments, const CallOptions& o) const {
+  return need(impl_)(call_args(std::vector<core::Arg>(arguments.begin(), arguments.end()), o));
 }
 
 Variable Layer::add_weight(const Weight& w) { return impl_->add_weight(w); }

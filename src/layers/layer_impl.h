@@ -42,6 +42,8 @@ class LayerImpl : public core::Operation {
   // ---- what a layer overrides
   /// Makes the weights. `inputs` are the shapes of all tensors of the first argument.
   virtual void build(const std::vector<Shape>& inputs);
+  /// The shapes that `build` gets for a call; for layers whose weights depend on more than the first argument.
+  virtual std::vector<Shape> build_shapes(const core::CallArgs& args) const;
   virtual Tensors call(const Call& call) = 0;
   /// Masks of the outputs. Default: the first input's mask for every output when supports_masking, else none.
   virtual Tensors compute_mask(const Call& call, size_t outputs);
@@ -50,6 +52,8 @@ class LayerImpl : public core::Operation {
   virtual std::string module() const { return "keras.layers"; }
   /// Sentences that explain shape and parameters for this call. Default: by comparing shapes.
   virtual Explanation explain(const std::vector<Shape>& inputs, const std::vector<Shape>& outputs) const;
+  /// The whole text of Layer::explain for a call with inputs of these shapes; models walk their layers.
+  virtual std::string explanation(const std::vector<Shape>& inputs, const std::vector<Shape>& outputs) const;
   /// True for layers whose Keras `call` takes `mask`: saved nodes carry it.
   virtual bool uses_mask() const { return false; }
   /// Layers that are parts by construction (a wrapper's inner layer), with Keras' attribute names.
@@ -82,7 +86,10 @@ class LayerImpl : public core::Operation {
   void input_shape_hint(const std::optional<Shape>& shape, const std::optional<Shape>& batch_shape, std::optional<int64_t> dim);
   std::string class_name() const override { return class_name_; }
   Value serialize() const override;
-  Dict config() const;
+  /// name, trainable, dtype, activity_regularizer, then own_config: Keras' get_config.
+  virtual Dict config() const;
+  /// For errors: layer "dense" (Dense).
+  std::string where() const { return "layer \"" + name_ + "\" (" + class_name_ + ")"; }
   void ensure_built(const std::vector<Shape>& inputs);
 
   Variable add_weight(const Layer::Weight& w);
@@ -148,6 +155,13 @@ template <class Options> Options options_from(const Dict& config, const std::str
   Options o{};
   read_common(config, o.name, o.trainable, o.dtype);
   serial::from_config(o, config, where);
+  return o;
+}
+
+/// The same for options without fields of their own.
+template <class Options> Options common_options_from(const Dict& config) {
+  Options o{};
+  read_common(config, o.name, o.trainable, o.dtype);
   return o;
 }
 

@@ -2,10 +2,16 @@
 #pragma once
 #include <functional>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <vector>
 
 #include <keras/layers/layer.h>
+
+namespace keras {
+/// How GoogleTest prints a shape.
+inline void PrintTo(const Shape& shape, std::ostream* out) { *out << shape.str(); }
+}  // namespace keras
 
 namespace keras::testing {
 
@@ -46,6 +52,12 @@ struct LayerCheck {
   bool perturb_weights = true;
   double tolerance = 1e-5, gradient_tolerance = 1e-5;
 };
+
+/// Keras' configuration text from the layer's name and what follows its dtype: `keras_config_text("flatten", R"("data_format": "channels_last")")`.
+inline std::string keras_config_text(const std::string& name, const std::string& rest = "") {
+  return R"({"name": ")" + name + R"(", "trainable": true, "dtype": {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}, "registered_name": null})" +
+         (rest.empty() ? "" : ", ") + rest + "}";
+}
 
 /// Checks of a layer: symbolic shapes and dtypes = real ones, also for an unknown batch; counts; configuration and JSON there and back
 /// = Keras'; weights given to the layer made from them = equal outputs; inference twice = equal; eager = compiled = compiled without

@@ -99,8 +99,17 @@ class Layer {
   // ---- calling
   Output operator()(const Tensor& input, const CallOptions& options = {}) const;
   Output operator()(const Tensors& inputs, const CallOptions& options = {}) const;
-  Output operator()(const Tensor& first, const Tensor& second, const CallOptions& options = {}) const;
-  Output operator()(const Tensor& first, const Tensor& second, const Tensor& third, const CallOptions& options = {}) const;
+  /// Templates, so that `layer(x, {.mask = m})` gives options and no second tensor.
+  template <class T>
+    requires(std::is_convertible_v<const T&, Tensor>)
+  Output operator()(const Tensor& first, const T& second, const CallOptions& options = {}) const {
+    return call_several({first, second}, options);
+  }
+  template <class T, class U>
+    requires(std::is_convertible_v<const T&, Tensor> && std::is_convertible_v<const U&, Tensor>)
+  Output operator()(const Tensor& first, const T& second, const U& third, const CallOptions& options = {}) const {
+    return call_several({first, second, third}, options);
+  }
 
   // ---- weights
   struct Weight {
@@ -182,6 +191,7 @@ class Layer {
   template <class T> friend class Ref;
   friend class layers::LayerImpl;
   void adopt(std::shared_ptr<void> owner);
+  Output call_several(const Tensors& arguments, const CallOptions& options) const;
 };
 
 /// A handle on a layer (or model) of a class of one's own that keeps the object alive: made by `make`.

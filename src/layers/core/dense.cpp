@@ -15,7 +15,7 @@ struct DenseImpl : LayerImpl {
   DenseImpl(int64_t n, const DenseOptions& options) : units(n), o(options) {
     init_common("Dense", o);
     if (units <= 0)
-      throw ValueError(ErrorText{.what = "Dense: units must be positive", .where = "layer \"" + name_ + "\" (Dense)", .expected = "units >= 1", .received = std::to_string(units)}.str());
+      throw ValueError(ErrorText{.what = "Dense: units must be positive", .where = where(), .expected = "units >= 1", .received = std::to_string(units)}.str());
     o.kernel_initializer.object();  // a random initialiser draws its seed here, as in Keras
     activity_regularizer_ = o.activity_regularizer;
     supports_masking_ = true;
@@ -24,7 +24,7 @@ struct DenseImpl : LayerImpl {
   void build(const std::vector<Shape>& inputs) override {
     int64_t d = inputs[0].back();
     if (d < 0)
-      throw ValueError(ErrorText{.what = "the last axis of the input of a Dense layer must have a size", .where = "layer \"" + name_ + "\" (Dense)", .expected = "(…, d)", .received = inputs[0].str(),
+      throw ValueError(ErrorText{.what = "the last axis of the input of a Dense layer must have a size", .where = where(), .expected = "(…, d)", .received = inputs[0].str(),
                                  .fix = "give the Input that size"}.str());
     kernel = add_weight({.name = "kernel", .shape = {d, units}, .initializer = o.kernel_initializer, .regularizer = o.kernel_regularizer, .constraint = o.kernel_constraint});
     if (o.use_bias) bias = add_weight({.name = "bias", .shape = {units}, .initializer = o.bias_initializer, .regularizer = o.bias_regularizer, .constraint = o.bias_constraint});
@@ -41,7 +41,6 @@ struct DenseImpl : LayerImpl {
     Dict d{{"units", units}};
     for (const auto& [k, v] : serial::to_config(o)) d.set(k, v);
     if (d.at("activation").is_null()) d.set("activation", "linear");
-    if (o.activity_regularizer) d.set("activity_regularizer", o.activity_regularizer.serialize());
     return d;
   }
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>& out) const override {

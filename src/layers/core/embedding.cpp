@@ -1,4 +1,4 @@
-// What lives here: Embedding and Masking.
+// What lives here: Embedding, ReversibleEmbedding, Masking.
 #include <keras/layers/core/embedding.h>
 #include <keras/ops.h>
 
@@ -12,10 +12,10 @@ struct EmbeddingImpl : LayerImpl {
   int64_t input_dim, output_dim;
   EmbeddingOptions o;
   Variable table;
-  EmbeddingImpl(int64_t in, int64_t out, const EmbeddingOptions& options) : input_dim(in), output_dim(out), o(options) {
-    init_common("Embedding", o);
+  EmbeddingImpl(int64_t in, int64_t out, const EmbeddingOptions& options, const char* class_name = "Embedding") : input_dim(in), output_dim(out), o(options) {
+    init_common(class_name, o);
     if (in < 1 || out < 1)
-      throw ValueError(ErrorText{.what = "Embedding: input_dim and output_dim must be positive", .where = "layer \"" + name_ + "\" (Embedding)", .received = std::to_string(in) + " and " + std::to_string(out)}.str());
+      throw ValueError(ErrorText{.what = "Embedding: input_dim and output_dim must be positive", .where = where(), .expected = "numbers >= 1", .received = std::to_string(in) + " and " + std::to_string(out)}.str());
     if (o.input_length && !batch_input_shape_) batch_input_shape_ = Shape{None, *o.input_length};
     o.embeddings_initializer.object();
     activity_regularizer_ = o.activity_regularizer;
@@ -27,7 +27,7 @@ struct EmbeddingImpl : LayerImpl {
   }
   Tensors call(const Call& c) override {
     Tensor ids = is_integer(c.input().dtype()) ? c.input() : prims::cast(c.input(), DType::Int32);
-    // Unsigned: a negative index is as far outside as one beyond the table, and named by the same error.
+    // A negative index is as far outside as one beyond the table, and named by the same error.
     return {prims::cast(prims::gather(table.value(), ids, 0, prims::IndexMode::ErrorNegative), compute_dtype_)};
   }
   Tensors compute_mask(const Call& c, size_t) override {
@@ -49,6 +49,63 @@ struct EmbeddingImpl : LayerImpl {
   }
 };
 
+struct ReversibleEmbeddingImpl : EmbeddingImpl {
+  ReversibleEmbeddingOptions r;
+  Variable back;
+  static EmbeddingOptions there(const ReversibleEmbeddingOptions& r) {
+    return {.embeddings_initializer = r.embeddings_initializer,
+            .embeddings_regularizer = r.embeddings_regularizer,
+            .activity_regularizer = r.activity_regularizer,
+            .embeddings_constraint = r.embeddings_constraint,
+            .mask_zero = r.mask_zero,
+            .quantization_config = r.quantization_config,
+            .name = r.name,
+            .trainable = r.trainable,
+            .dtype = r.dtype,
+            .input_shape = r.input_shape,
+            .batch_input_shape = r.batch_input_shape,
+            .input_dim = r.input_dim,
+            .weights = r.weights};
+  }
+  ReversibleEmbeddingImpl(int64_t in, int64_t out, const ReversibleEmbeddingOptions& options) : EmbeddingImpl(in, out, there(options), "ReversibleEmbedding"), r(options) {}
+  static bool reverse(const Call& c) {
+    Value v = c.value("reverse");
+    return v.is_bool() && v.as_bool();
+  }
+  void build(const std::vector<Shape>& inputs) override {
+    EmbeddingImpl::build(inputs);
+    if (!r.tie_weights) back = add_weight({.name = "reverse_embeddings", .shape = {output_dim, input_dim}, .initializer = o.embeddings_initializer});
+  }
+  Tensors call(const Call& c) override {
+    if (!reverse(c)) return EmbeddingImpl::call(c);
+    Tensor x = c.input(), kernel = r.tie_weights ? prims::transpose(table.value(), {1, 0}) : back.value();
+    if (r.reverse_dtype) {
+      DType d = dtype_from_name(*r.reverse_dtype);
+      x = prims::cast(x, d), kernel = prims::cast(kernel, d);
+    }
+    Tensor logits = ops::matmul(x, kernel);
+    if (r.logit_soft_cap) {
+      Tensor cap = prims::scalar(logits, *r.logit_soft_cap);
+      logits = prims::mul(prims::ew(ir::Ew::tanh, prims::div(logits, cap)), cap);
+    }
+    return {logits};
+  }
+  Tensors compute_mask(const Call& c, size_t n) override { return reverse(c) ? Tensors{} : EmbeddingImpl::compute_mask(c, n); }
+  Dict own_config() const override {
+    Dict d{{"input_dim", input_dim}, {"output_dim", output_dim}};
+    for (const auto& [k, v] : serial::to_config(r)) d.set(k, v);
+    return d;
+  }
+  Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>& out) const override {
+    if (out[0].rank() > in[0].rank()) {
+      Explanation e = EmbeddingImpl::explain(in, out);
+      if (!r.tie_weights) e.parameters.push_back("reverse_embeddings " + Shape{output_dim, input_dim}.str() + ": the table of the way back = " + std::to_string(input_dim * output_dim));
+      return e;
+    }
+    return LayerImpl::explain(in, out);
+  }
+};
+
 struct MaskingImpl : LayerImpl {
   MaskingOptions o;
   explicit MaskingImpl(const MaskingOptions& options) : o(options) {
@@ -59,7 +116,7 @@ struct MaskingImpl : LayerImpl {
     const Tensor& x = c.input();
     Tensor differs = prims::ew(ir::Ew::not_equal, x, scalar_like(x, x.dtype(), o.mask_value));
     Tensor any = prims::reduce(prims::reduce_or_prim, differs, {x.rank() - 1}, true);
-    return {prims::mul(x, prims::cast(any, x.dtype()))};
+    return {ops::where(any, x, prims::scalar(x, 0))};
   }
   Tensors compute_mask(const Call& c, size_t) override { return {ops::any(ops::not_equal(c.input(), o.mask_value), -1)}; }
   Dict own_config() const override { return serial::to_config(o); }
@@ -73,6 +130,11 @@ Layer Embedding::from_config(const Dict& c) {
   return Embedding(c.at("input_dim").as_int(), c.at("output_dim").as_int(), o);
 }
 Variable Embedding::embeddings() const { return static_cast<EmbeddingImpl&>(*impl_).table; }
+ReversibleEmbedding::ReversibleEmbedding(int64_t in, int64_t out, const ReversibleEmbeddingOptions& o) : Layer(make_impl<ReversibleEmbeddingImpl>(in, out, o)) {}
+Layer ReversibleEmbedding::from_config(const Dict& c) {
+  return ReversibleEmbedding(c.at("input_dim").as_int(), c.at("output_dim").as_int(), options_from<ReversibleEmbeddingOptions>(c, "ReversibleEmbedding"));
+}
+Variable ReversibleEmbedding::embeddings() const { return static_cast<EmbeddingImpl&>(*impl_).table; }
 Masking::Masking(const MaskingOptions& o) : Layer(make_impl<MaskingImpl>(o)) {}
 Layer Masking::from_config(const Dict& c) { return Masking(options_from<MaskingOptions>(c, "Masking")); }
 

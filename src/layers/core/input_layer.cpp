@@ -64,9 +64,11 @@ Layer InputLayer::from_config(const Dict& config) {
 
 }  // namespace layers
 
-Tensor Input(const Shape& shape, const InputOptions& options) {
-  Shape batch = options.batch_shape ? *options.batch_shape : Shape{options.batch_size.value_or(None)} + shape;
-  return layers::InputLayer(batch, options).impl()->output(0, 0);
+Tensor Input(std::initializer_list<int64_t> shape, const InputOptions& options) { return Input(Shape(shape), options); }
+Tensor Input(const InputOptions& options) {
+  if (!options.batch_shape)
+    throw ValueError(ErrorText{.what = "Input needs a shape", .expected = "Input({784}), or Input({.batch_shape = Shape{8, 784}})"}.str());
+  return layers::InputLayer(*options.batch_shape, options).impl()->output(0, 0);
 }
 
 }  // namespace keras

@@ -10,14 +10,12 @@ namespace keras::layers {
 
 namespace {
 
-std::string where_is(const LayerImpl& l) { return "layer \"" + l.name() + "\" (" + l.class_name() + ")"; }
-
 struct FlattenImpl : LayerImpl {
   std::string data_format;
   explicit FlattenImpl(const FlattenOptions& o) : data_format(o.data_format.value_or("channels_last")) {
     init_common("Flatten", o);
     if (data_format != "channels_last" && data_format != "channels_first")
-      throw ValueError(ErrorText{.what = "Flatten: data_format is unknown", .where = where_is(*this), .expected = "\"channels_last\" or \"channels_first\"", .received = data_format}.str());
+      throw ValueError(ErrorText{.what = "Flatten: data_format is unknown", .where = where(), .expected = "\"channels_last\" or \"channels_first\"", .received = data_format}.str());
     input_spec_ = {{.min_ndim = 1}};
   }
   Tensors call(const Call& c) override {
@@ -43,7 +41,9 @@ struct ReshapeImpl : LayerImpl {
   ReshapeImpl(const Shape& t, const ReshapeOptions& o) : target(t) {
     init_common("Reshape", o);
     if (std::count_if(t.begin(), t.end(), [](int64_t d) { return d == -1; }) > 1)
-      throw ValueError(ErrorText{.what = "Reshape: only one size can be -1", .where = where_is(*this), .received = t.str()}.str());
+      throw ValueError(ErrorText{.what = "Reshape: only one size can be -1", .where = where(), .received = t.str()}.str());
+    for (int64_t d : t)
+      if (d < -1) throw ValueError(ErrorText{.what = "Reshape: a size can't be negative", .where = where(), .expected = "sizes >= 0, and at most one -1", .received = t.str()}.str());
   }
   Tensors call(const Call& c) override {
     const Shape& in = c.input().shape();
@@ -54,7 +54,7 @@ struct ReshapeImpl : LayerImpl {
     for (int64_t& d : to)
       if (d < 0 && n >= 0) d = known == 0 ? 0 : n / known;
     if (n >= 0 && to.numel() != n)
-      throw ValueError(ErrorText{.what = "Reshape: the number of elements differs", .where = where_is(*this), .expected = "a target with " + std::to_string(n) + " elements, as " + rest.str() + " has", .received = target.str()}.str());
+      throw ValueError(ErrorText{.what = "Reshape: the number of elements differs", .where = where(), .expected = "a target with " + std::to_string(n) + " elements, as " + rest.str() + " has", .received = target.str()}.str());
     return {prims::reshape(c.input(), Shape{in[0]} + to)};
   }
   Dict own_config() const override {
@@ -76,7 +76,7 @@ struct PermuteImpl : LayerImpl {
     std::vector<int64_t> sorted = dims;
     std::sort(sorted.begin(), sorted.end());
     if (sorted != prims::iota_axes(static_cast<int64_t>(dims.size()), 1))
-      throw ValueError(ErrorText{.what = "Permute: dims are no permutation of the axes after the batch", .where = where_is(*this), .expected = "the numbers from 1 to the rank, each once", .received = Shape(dims).str()}.str());
+      throw ValueError(ErrorText{.what = "Permute: dims are no permutation of the axes after the batch", .where = where(), .expected = "the numbers from 1 to the rank, each once", .received = Shape(dims).str()}.str());
     input_spec_ = {{.ndim = static_cast<int>(dims.size()) + 1}};
   }
   Tensors call(const Call& c) override {
@@ -96,7 +96,7 @@ struct RepeatVectorImpl : LayerImpl {
   int64_t n;
   RepeatVectorImpl(int64_t count, const RepeatVectorOptions& o) : n(count) {
     init_common("RepeatVector", o);
-    if (n < 0) throw ValueError(ErrorText{.what = "RepeatVector: n must not be negative", .where = where_is(*this), .received = std::to_string(n)}.str());
+    if (n < 1) throw ValueError(ErrorText{.what = "RepeatVector: n must be positive", .where = where(), .received = std::to_string(n)}.str());
     input_spec_ = {{.ndim = 2}};
   }
   Tensors call(const Call& c) override {
@@ -114,17 +114,11 @@ struct RepeatVectorImpl : LayerImpl {
 Flatten::Flatten(const FlattenOptions& o) : Layer(make_impl<FlattenImpl>(o)) {}
 Layer Flatten::from_config(const Dict& c) { return Flatten(options_from<FlattenOptions>(c, "Flatten")); }
 
-// Options without fields of their own still read the common ones.
-template <class O> static O common(const Dict& c) {
-  O o{};
-  read_common(c, o.name, o.trainable, o.dtype);
-  return o;
-}
 Reshape::Reshape(const Shape& t, const ReshapeOptions& o) : Layer(make_impl<ReshapeImpl>(t, o)) {}
-Layer Reshape::from_config(const Dict& c) { return Reshape(c.at("target_shape").as_shape(), common<ReshapeOptions>(c)); }
+Layer Reshape::from_config(const Dict& c) { return Reshape(c.at("target_shape").as_shape(), common_options_from<ReshapeOptions>(c)); }
 Permute::Permute(const std::vector<int64_t>& d, const PermuteOptions& o) : Layer(make_impl<PermuteImpl>(d, o)) {}
-Layer Permute::from_config(const Dict& c) { return Permute(c.at("dims").as_ints(), common<PermuteOptions>(c)); }
+Layer Permute::from_config(const Dict& c) { return Permute(c.at("dims").as_ints(), common_options_from<PermuteOptions>(c)); }
 RepeatVector::RepeatVector(int64_t n, const RepeatVectorOptions& o) : Layer(make_impl<RepeatVectorImpl>(n, o)) {}
-Layer RepeatVector::from_config(const Dict& c) { return RepeatVector(c.at("n").as_int(), common<RepeatVectorOptions>(c)); }
+Layer RepeatVector::from_config(const Dict& c) { return RepeatVector(c.at("n").as_int(), common_options_from<RepeatVectorOptions>(c)); }
 
 }  // namespace keras::layers

@@ -1,4 +1,4 @@
-// What lives here: Embedding and Masking.
+// What lives here: Embedding, ReversibleEmbedding, Masking.
 #pragma once
 #include <keras/layers/layer.h>
 
@@ -23,6 +23,34 @@ struct EmbeddingOptions {
 class Embedding : public Layer {
  public:
   Embedding(int64_t input_dim, int64_t output_dim, const EmbeddingOptions& options = {});
+  static Layer from_config(const Dict& config);
+  Variable embeddings() const;
+};
+
+struct ReversibleEmbeddingOptions {
+  /// The way back uses the same table; else one of its own, (output_dim, input_dim).
+  bool tie_weights = true;
+  Initializer embeddings_initializer = "uniform";
+  Regularizer embeddings_regularizer{};
+  Regularizer activity_regularizer{};
+  Constraint embeddings_constraint{};
+  bool mask_zero = false;
+  /// The dtype of the product on the way back.
+  std::optional<std::string> reverse_dtype{};
+  /// Logits beyond it flatten: cap * tanh(logits / cap).
+  std::optional<double> logit_soft_cap{};
+  Value quantization_config{};
+  KERAS_LAYER_OPTIONS
+  KERAS_FIELDS(embeddings_initializer, embeddings_regularizer, activity_regularizer, embeddings_constraint, mask_zero, quantization_config, tie_weights,
+               reverse_dtype, logit_soft_cap)
+};
+/// Keras' ReversibleEmbedding: an Embedding that also leads back: called with `reverse` true, vectors (…, output_dim) become logits
+/// (…, input_dim).
+///
+///     Tensor logits = table(h, {.values = {{"reverse", true}}});
+class ReversibleEmbedding : public Layer {
+ public:
+  ReversibleEmbedding(int64_t input_dim, int64_t output_dim, const ReversibleEmbeddingOptions& options = {});
   static Layer from_config(const Dict& config);
   Variable embeddings() const;
 };

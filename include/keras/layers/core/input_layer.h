@@ -1,6 +1,7 @@
 // What lives here: Input, where a model's graph begins.
 #pragma once
 #include <concepts>
+#include <initializer_list>
 
 #include <keras/layers/layer.h>
 
@@ -18,11 +19,14 @@ struct InputOptions {
 };
 
 /// A symbolic tensor that stands for the input of a model. `shape` is without the batch axis: `Input({784})` has shape (None, 784).
-Tensor Input(const Shape& shape, const InputOptions& options = {});
-/// The form with keywords only: `Input({.batch_shape = Shape{8, 10}})`. A template, so that `Input({3})` means the shape.
-template <std::same_as<InputOptions> Options = InputOptions> Tensor Input(const Options& options) {
-  if (!options.batch_shape) throw ValueError("Input needs a shape or a batch_shape");
-  return Input(Shape{}, options);
+Tensor Input(std::initializer_list<int64_t> shape, const InputOptions& options = {});
+/// The form with keywords only: `Input({.batch_shape = Shape{8, 10}})`.
+Tensor Input(const InputOptions& options);
+/// A template, so that one keyword in braces means the keyword.
+template <std::same_as<Shape> S> Tensor Input(const S& shape, const InputOptions& options = {}) {
+  InputOptions o = options;
+  if (!o.batch_shape) o.batch_shape = Shape{o.batch_size.value_or(None)} + shape;
+  return Input(o);
 }
 
 namespace layers {

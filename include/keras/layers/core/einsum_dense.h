@@ -1,0 +1,39 @@
+// What lives here: EinsumDense.
+#pragma once
+#include <keras/activations.h>
+#include <keras/layers/layer.h>
+
+namespace keras::layers {
+
+struct EinsumDenseOptions {
+  ActivationSpec activation{};
+  /// Letters of the output that the bias has: "d". None: no bias.
+  std::optional<std::string> bias_axes{};
+  Initializer kernel_initializer = "glorot_uniform";
+  Initializer bias_initializer = "zeros";
+  Regularizer kernel_regularizer{};
+  Regularizer bias_regularizer{};
+  Constraint kernel_constraint{};
+  Constraint bias_constraint{};
+  Value quantization_config{};
+  Regularizer activity_regularizer{};
+  KERAS_LAYER_OPTIONS
+  KERAS_FIELDS(activation, bias_axes, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer, kernel_constraint,
+               bias_constraint, quantization_config)
+};
+
+/// Keras' EinsumDense: `activation(einsum(equation, input, kernel) + bias)`. The equation has the form "ab,bc->ac", "...ab,bc->...ac" or
+/// "ab...,bc->ac..."; output_shape is without the batch axis and what is elided, None where it follows the input. Sizes of kernel and
+/// bias follow from both. ValueError when they contradict.
+///
+///     keras::layers::EinsumDense("abc,cd->abd", {None, 64}, {.bias_axes = "d"});
+class EinsumDense : public Layer {
+ public:
+  EinsumDense(const std::string& equation, const Shape& output_shape, const EinsumDenseOptions& options = {});
+  EinsumDense(const std::string& equation, int64_t output_size, const EinsumDenseOptions& options = {});
+  static Layer from_config(const Dict& config);
+  Variable kernel() const;
+  Variable bias() const;
+};
+
+}  // namespace keras::layers
