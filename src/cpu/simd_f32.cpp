@@ -116,6 +116,7 @@ void exp_sub_sum(const Args& k) {
 // ---- pow ----
 
 void pow_f32(const Args& k) {
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
   const hn::ScalableTag<double> dd;
   const hn::Rebind<float, decltype(dd)> df;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(dd)), n = k.n;
@@ -140,6 +141,12 @@ void pow_f32(const Args& k) {
     }
     std::memcpy(out + i, x, static_cast<size_t>(r) * sizeof(float));
   }
+#else
+  // Emulated conversions to float32 do not overflow to infinity.
+  const float* a = static_cast<const float*>(k.in[0]);
+  const float* b = static_cast<const float*>(k.in[1]);
+  for (int64_t i = 0; i < k.n; ++i) static_cast<float*>(k.out)[i] = std::pow(a[k.scalars & 1 ? 0 : i], b[k.scalars & 2 ? 0 : i]);
+#endif
 }
 
 // ---- booleans: one byte in memory, a mask in registers ----

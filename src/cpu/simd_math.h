@@ -167,7 +167,19 @@ template <class D, class V> HWY_INLINE V erf32(D d, V x) {
   return hn::IfThenElse(hn::Lt(a, hn::Set(d, 0.93f)), small, hn::CopySign(large, x));
 }
 
-/// exp(-h) where h + l is `square` of z exactly split: what a rounded square would lose in the far tail is put back.
+/// z * z - hi exactly, hi being the rounded square.
+template <class D, class V> HWY_INLINE V square_error(D d, V z, V hi) {
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+  (void)d;
+  return hn::MulSub(z, z, hi);
+#else
+  // Without FMA: halves of twelve bits, whose products are exact.
+  const IntOf<D> di;
+  const V top = hn::BitCast(d, hn::And(hn::BitCast(di, z), hn::Set(di, ~0xfff))), low = hn::Sub(z, top);
+  return hn::Add(hn::Add(hn::Sub(hn::Mul(top, top), hi), hn::Mul(hn::Add(top, top), low)), hn::Mul(low, low));
+#endif
+}
+/// exp(-square), the square as a rounded part and its error: what rounding loses in the far tail is put back.
 template <class D, class V> HWY_INLINE V exp_minus_square(D d, V hi, V lo) {
   const V e = exp32(d, hn::Neg(hi));
   return hn::NegMulAdd(e, lo, e);
@@ -176,7 +188,7 @@ template <class D, class V> HWY_INLINE V exp_minus_square(D d, V hi, V lo) {
 template <class D, class V> HWY_INLINE V erfc32(D d, V x) {
   const V z = at_most(d, hn::Abs(x), 10.5f);
   const V hi = hn::Mul(z, z);
-  const V e = exp_minus_square(d, hi, hn::MulSub(z, z, hi));
+  const V e = exp_minus_square(d, hi, square_error(d, z, hi));
   const V t = hn::Div(hn::Set(d, 1.0f), hn::Add(z, hn::Set(d, 2.0f)));
   // In 4t - 1, which is within [-1, 1]: in t itself the terms would cancel.
   const V u = hn::MulSub(t, hn::Set(d, 4.0f), hn::Set(d, 1.0f));
@@ -189,7 +201,7 @@ template <class D, class V> HWY_INLINE V erfc32(D d, V x) {
 template <class D, class V> HWY_INLINE V gelu_erf32(D d, V x) {
   const V a = at_most(d, hn::Abs(x), 14.8f);
   const V hi = hn::Mul(a, a), half = hn::Set(d, 0.5f);
-  const V e = exp_minus_square(d, hn::Mul(hi, half), hn::Mul(hn::MulSub(a, a, hi), half));
+  const V e = exp_minus_square(d, hn::Mul(hi, half), hn::Mul(square_error(d, a, hi), half));
   const V b = hn::Add(a, hn::Set(d, 2.0f));
   V t = hn::ApproximateReciprocal(b);
   t = hn::Mul(t, hn::NegMulAdd(b, t, hn::Set(d, 2.0f)));
