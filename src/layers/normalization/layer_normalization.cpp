@@ -29,15 +29,17 @@ struct LayerNormalizationImpl : Normalizer {
     if (centers()) beta = add_weight({.name = "beta", .shape = s, .initializer = o.beta_initializer, .regularizer = o.beta_regularizer, .constraint = o.beta_constraint});
   }
   Tensors call(const Call& c) override {
-    const Tensor& x = c.input();
-    std::vector<int64_t> over = axes_of(x.shape());
-    if (!o.rms_scaling)
-      return {prims::cast(ops::layer_normalization(x, scales() ? gamma.value() : Tensor(), centers() ? beta.value() : Tensor(), axis, o.epsilon), compute_dtype_)};
-    Tensor f = prims::cast(x, result_type(x.dtype(), DType::Float32));
-    Tensor y = prims::mul(f, prims::ew(ir::Ew::rsqrt, prims::add(ops::var(f, axis, true), o.epsilon)));
+    const Tensor x = prims::cast(c.input(), result_type(c.input().dtype(), DType::Float32));
     Shape line(std::vector<int64_t>(static_cast<size_t>(x.rank()), 1));
-    for (int64_t a : over) line[static_cast<int>(a)] = x.shape()[static_cast<int>(a)];
-    return {prims::cast(prims::mul(y, prims::reshape(prims::cast(gamma.value(), f.dtype()), line)), compute_dtype_)};
+    for (int64_t a : axes_of(x.shape())) line[static_cast<int>(a)] = x.shape()[static_cast<int>(a)];
+    auto along = [&](const Variable& v) { return prims::reshape(prims::cast(v.value(), x.dtype()), line); };
+    auto [mean, variance] = ops::moments(x, axis, true);
+    Tensor inv = prims::ew(ir::Ew::rsqrt, prims::add(variance, o.epsilon));
+    // The mean is taken away first: two large numbers never cancel after they were scaled.
+    Tensor y = prims::mul(o.rms_scaling ? x : prims::sub(x, mean), inv);
+    if (scales()) y = prims::mul(y, along(gamma));
+    if (centers()) y = prims::add(y, along(beta));
+    return {prims::cast(y, compute_dtype_)};
   }
   Dict own_config() const override {
     Dict d = serial::to_config(o);
