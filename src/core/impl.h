@@ -67,6 +67,7 @@ struct Trace {
   Trace* parent = nullptr;
   uint64_t number = 0;
   bool abstract = false;  // shapes only, sizes may be None; thrown away
+  bool capture_concrete = false;  // tensors with numbers are captured, not put in: the body of an eager loop, for tapes
   struct State {
     std::shared_ptr<VariableImpl> variable;
     ir::ValueId param;

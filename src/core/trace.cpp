@@ -58,7 +58,10 @@ ir::ValueId Trace::lift(const Tensor& t) {
   if (impl->kind == TensorKind::Traced && impl->trace == number) return impl->id;
   if (auto it = lifted.find(impl.get()); it != lifted.end()) return it->second;
   ir::ValueId id = -1;
-  if (impl->kind == TensorKind::Concrete) {
+  if (impl->kind == TensorKind::Concrete && capture_concrete && !impl->literal) {
+    id = graph.add_param(impl->type);
+    captures.emplace_back(t, id);
+  } else if (impl->kind == TensorKind::Concrete) {
     id = graph.constant(ir::Literal::from(impl->type, impl->buffer.data()));
   } else if (impl->kind == TensorKind::Traced) {
     const Trace* owner = parent;
@@ -238,6 +241,7 @@ ScanResult scan(const std::function<std::pair<Tensors, Tensors>(const Tensors&, 
   {
     TraceScope scope(trace, /*inner=*/true);
     trace.abstract = trace.parent && trace.parent->abstract;
+    trace.capture_concrete = !trace.parent || trace.parent->capture_concrete;
     Tensors s, x;
     for (const Tensor& t : states) s.push_back(trace.param({t.dtype(), t.shape()}));
     for (const Tensor& t : xs) x.push_back(trace.param(slice_type(t)));
