@@ -1,5 +1,6 @@
 // What lives here: the loop over a leading axis. Its body is a graph of its own, planned once and run per step inside the
 // kernel's scratch memory; its gradient is another scan that walks backwards.
+#include <array>
 #include <cstring>
 #include <fmt/format.h>
 
@@ -236,10 +237,24 @@ static std::vector<ValueId> vjp(const VjpRequest& q) {
     bmap[static_cast<size_t>(ct)] = back->add_param(joint.type(ct));
     args.push_back(q.cotangents[i] >= 0 ? q.cotangents[i] : zeros(g.type(q.inputs[consts + i])));
   }
+  // A const's gradient that is one product of two values of the step (a weight's) is not summed step by step: both are stacked, and one
+  // product over all steps follows the loop.
+  struct Product {
+    size_t param;
+    ValueId sides[2];
+    ir::Attrs attrs;
+  };
+  std::vector<Product> products;
   std::vector<size_t> summed;
   std::vector<ValueId> sum_params;
   for (size_t i = 0; i < consts; ++i) {
     if (wrt_of[i] < 0 || grads[static_cast<size_t>(wrt_of[i])] < 0) continue;
+    const Node* made = joint.producer(grads[static_cast<size_t>(wrt_of[i])]);
+    auto per_step = [&](ValueId v) { return static_cast<size_t>(v) >= constant_only.size() || !constant_only[static_cast<size_t>(v)]; };
+    if (made && made->prim == &dot_prim && made->attrs.ints("lb").empty() && per_step(made->inputs[0]) && per_step(made->inputs[1])) {
+      products.push_back({i, {made->inputs[0], made->inputs[1]}, made->attrs});
+      continue;
+    }
     summed.push_back(i);
     sum_params.push_back(back->add_param(joint.type(params[i])));
     args.push_back(zeros(g.type(q.inputs[i])));
@@ -278,6 +293,20 @@ static std::vector<ValueId> vjp(const VjpRequest& q) {
   for (size_t i = consts + carries; i < params.size(); ++i)
     if (ValueId v = grad_of(i); v >= 0) x_grads.push_back(i), back->outputs.push_back(v);
 
+  // Where the stacked side of a product is: among the residuals already, or a result of the backward loop.
+  std::vector<ValueId> extra;
+  auto side = [&](ValueId v) -> std::pair<bool, size_t> {
+    for (size_t i = 0; i < residuals.size(); ++i)
+      if (residuals[i] == v) return {true, i};
+    for (size_t i = 0; i < extra.size(); ++i)
+      if (extra[i] == v) return {false, i};
+    extra.push_back(v);
+    return {false, extra.size() - 1};
+  };
+  std::vector<std::array<std::pair<bool, size_t>, 2>> sides;
+  for (const Product& p : products) sides.push_back({side(p.sides[0]), side(p.sides[1])});
+  for (ValueId v : extra) back->outputs.push_back(bmap[static_cast<size_t>(v)]);
+
   std::vector<V> in;
   for (ValueId v : args) in.push_back({&g, v});
   std::vector<ValueId> result(q.inputs.size(), -1);
@@ -287,6 +316,16 @@ static std::vector<ValueId> vjp(const VjpRequest& q) {
   for (size_t i : state_index) result[consts + i] = out[at++].id;
   for (size_t i : summed) result[i] = out[at++].id;
   for (size_t i : x_grads) result[i] = out[at++].id;
+  for (size_t k = 0; k < products.size(); ++k) {
+    V stacks[2];
+    for (size_t s = 0; s < 2; ++s) stacks[s] = sides[k][s].first ? V{&g, stacked[sides[k][s].second]} : out[at + sides[k][s].second];
+    auto with_time = [](const Ints& axes) {  // the steps are contracted too
+      Ints r{0};
+      for (int64_t a : axes) r.push_back(a + 1);
+      return r;
+    };
+    result[products[k].param] = dot(stacks[0], stacks[1], with_time(products[k].attrs.ints("lc")), with_time(products[k].attrs.ints("rc"))).id;
+  }
   (void)xs;
   return result;
 }
