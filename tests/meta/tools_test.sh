@@ -68,6 +68,9 @@ sample=$source_dir/tests/readme/sample.md
 listed=$(snippets --into "$work/out" "$sample") || fail "the sample has no offence"
 [ "$listed" = "$(printf 'run sample_1\ncompile sample_2')" ] || fail "snippets listed: $listed"
 grep -q 'return 0;' "$work/out/sample_1.cpp" || fail "the first snippet was not written"
+[ "$(cat "$work/out/sample_1.expected")" = nothing ] || fail "what the first snippet prints was not written"
+printf '<!-- no-run -->\n```cpp\nint main() {}\n```\n<!-- prints -->\n```text\na\n```\n' > "$work/silent.md"
+finds 'silent.md:6: no program before this prints anything' snippets --check "$work/silent.md"
 [ ! -e "$work/out/sample_3.cpp" ] || fail "a fragment was written"
 before=$(stat -c %Y.%y "$work/out/sample_1.cpp")
 snippets --into "$work/out" "$sample" > /dev/null
