@@ -81,6 +81,12 @@ std::vector<Tensor> trainable_variables() {
 void reset_default_graph() { graph() = Graph{}; }
 Tensors get_regularization_losses() { return graph().regularization; }
 
+Tensor matmul(const Tensor& a, const Tensor& b, const MatmulV1Options& o) {
+  if (a.rank() < 2 || b.rank() < 2) throw ValueError(ErrorText{.what = "matmul needs tensors of rank 2 or more", .received = a.shape().str() + " and " + b.shape().str()}.str());
+  auto turned = [](const Tensor& t, bool turn) { return turn ? ops::swapaxes(t, -1, -2) : t; };
+  return ops::matmul(turned(a, o.transpose_a || o.adjoint_a), turned(b, o.transpose_b || o.adjoint_b));
+}
+
 namespace layers {
 Tensor dense(const Tensor& inputs, int64_t units, const DenseV1Options& o) {
   if (units <= 0) throw ValueError(ErrorText{.what = "layers.dense: units must be positive", .received = std::to_string(units)}.str());

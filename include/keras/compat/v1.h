@@ -38,6 +38,14 @@ std::vector<Tensor> trainable_variables();
 /// Forgets all variables and names.
 void reset_default_graph();
 
+struct MatmulV1Options {
+  bool transpose_a = false, transpose_b = false;
+  /// As transpose: the library has no complex numbers.
+  bool adjoint_a = false, adjoint_b = false;
+};
+/// `tf.matmul(a, b, …)`: products of the last two axes; the axes before them are a batch. ValueError for a rank below 2.
+Tensor matmul(const Tensor& a, const Tensor& b, const MatmulV1Options& options = {});
+
 namespace layers {
 struct DenseV1Options {
   ActivationSpec activation{};
