@@ -22,12 +22,14 @@ struct InputLayerImpl : LayerImpl {
     batch_input_shape_ = shape;
   }
   Tensors call(const Call& c) override { return c.inputs; }
-  /// The one symbolic tensor of the layer, named after it.
+  /// The one symbolic tensor of the layer.
   void make_output() {
     core::Node node;
     node.output_types = {{dtype, batch_shape}};
-    node.output_names = {name_};
-    Tensor t = core::make_symbolic({dtype, batch_shape}, name_, {shared_from_this(), 0, 0});
+    // As in Keras, the tensor has the name that the user gave, the layer always one.
+    std::string name = o.name ? name_ : core::unique_name("keras_tensor");
+    node.output_names = {name};
+    Tensor t = core::make_symbolic({dtype, batch_shape}, name, {shared_from_this(), 0, 0});
     node.outputs = {t.impl()};
     nodes_.push_back(std::move(node));
 
