@@ -186,12 +186,20 @@ std::vector<std::pair<std::string, Layer>> FunctionalImpl::parts() const {
   for (const Layer& l : layers_) out.emplace_back(l.name(), l);
   return out;
 }
+// Data are matched by the keys of the dictionary that the model was made from, if there is one.
+static std::vector<std::string> sorted_keys(const FunctionalImpl::Keys& keys) {
+  std::vector<std::string> out(keys.size());
+  for (const auto& [key, at] : keys) out[at] = key;
+  return out;
+}
 std::vector<std::string> FunctionalImpl::input_names() const {
+  if (!input_keys.empty()) return sorted_keys(input_keys);
   std::vector<std::string> out;
   for (const Tensor& t : inputs_) out.push_back(t.impl()->history.operation->name());
   return out;
 }
 std::vector<std::string> FunctionalImpl::output_names() const {
+  if (!output_keys.empty()) return sorted_keys(output_keys);
   std::vector<std::string> out;
   for (const Tensor& t : outputs_) out.push_back(t.impl()->history.operation->name());
   return out;
@@ -279,35 +287,33 @@ void SequentialImpl::add(const Layer& layer) {
 void SequentialImpl::pop() {
   if (layers_.empty()) throw ValueError("pop: model \"" + name_ + "\" has no layers");
   layers_.pop_back();
-  functional_.reset();
-  built_ = false;
+  if (!chain_.empty()) chain_.pop_back();
   rebuild();
 }
 void SequentialImpl::rebuild() {
   functional_.reset();
   built_ = false;
-  if (!layers_.empty() && layers_[0].class_name() == "InputLayer" && layers_.size() > 1) ensure_built({layers_[0].impl()->batch_input_shape_.value()});
+  if (layers_.empty() || layers_[0].class_name() != "InputLayer") chain_.clear();
+  else if (layers_.size() > 1) ensure_built({layers_[0].impl()->batch_input_shape_.value()});
 }
 void SequentialImpl::build(const std::vector<Shape>& inputs) {
   if (layers_.empty()) throw ValueError(ErrorText{.what = "the Sequential model has no layers", .where = "model \"" + name_ + "\"", .fix = "add() one first"}.str());
-  Tensor x;
-  size_t first = 0;
-  if (layers_[0].class_name() == "InputLayer") {
-    x = layers_[0].impl()->output(0, 0);
-    first = 1;
-  } else {
-    Shape s = inputs.at(0);
-    if (s.rank() > 0) s[0] = None;
-    x = Input(Shape{}, {.batch_shape = s});
+  bool declared = layers_[0].class_name() == "InputLayer";
+  if (!declared) {
+    Shape shape = inputs.at(0);
+    if (shape.rank() > 0) shape[0] = None;
+    chain_ = {Input(Shape{}, {.batch_shape = shape})};
+  } else if (chain_.empty()) {
+    chain_ = {layers_[0].impl()->output(0, 0)};
   }
-  Tensor begin = x;
-  for (size_t i = first; i < layers_.size(); ++i) {
-    Output out = layers_[i](x);
+  // Layers called before keep their place: each is called once, so that it has one node.
+  for (size_t i = chain_.size() - (declared ? 0 : 1); i < layers_.size(); ++i) {
+    Output out = layers_[i](chain_.back());
     if (out.all.size() != 1) throw ValueError(ErrorText{.what = "a layer of a Sequential model gives several outputs", .where = "layer \"" + layers_[i].name() + "\"", .fix = "use a functional model"}.str());
-    x = out;
+    chain_.push_back(out);
   }
-  built_shapes_ = {begin.shape()};
-  functional_ = std::make_shared<FunctionalImpl>(Tensors{begin}, Tensors{x}, name_);
+  built_shapes_ = {chain_.front().shape()};
+  functional_ = std::make_shared<FunctionalImpl>(Tensors{chain_.front()}, Tensors{chain_.back()}, name_);
 }
 Tensors SequentialImpl::call(const Call& c) {
   if (functional_) return functional_->call(c);

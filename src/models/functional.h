@@ -53,6 +53,7 @@ class FunctionalImpl : public ModelImpl {
   Tensors symbolic_inputs() const override { return inputs_; }
   Tensors symbolic_outputs() const override { return outputs_; }
   std::vector<ir::Type> output_types(const core::CallArgs& args) override;
+  std::string explanation(const std::vector<Shape>& inputs, const std::vector<Shape>& outputs) const override;
   bool uses_mask() const override { return true; }
   std::string module() const override { return "keras.src.models.functional"; }
   Dict own_config() const override;
@@ -70,6 +71,9 @@ class FunctionalImpl : public ModelImpl {
   Tensors run(const Tensors& inputs, const std::function<void(const core::Operation&, const Tensors&)>& watch = {});
   /// True for a model given lists of inputs or outputs (saved as lists).
   bool inputs_are_list = false, outputs_are_list = false;
+  /// Of a model that was given dictionaries: their keys in order, and the tensor of each. The tensors are sorted by key.
+  using Keys = std::vector<std::pair<std::string, size_t>>;
+  Keys input_keys, output_keys;
 
  private:
   void build_graph();
@@ -93,6 +97,7 @@ class SequentialImpl : public ModelImpl {
   std::vector<std::string> output_names() const override { return functional_ ? functional_->output_names() : std::vector<std::string>{}; }
   Tensors symbolic_inputs() const override { return functional_ ? functional_->symbolic_inputs() : Tensors{}; }
   Tensors symbolic_outputs() const override { return functional_ ? functional_->symbolic_outputs() : Tensors{}; }
+  std::string explanation(const std::vector<Shape>& inputs, const std::vector<Shape>& outputs) const override;
   bool uses_mask() const override { return true; }
   Dict own_config() const override;
   Value serialize() const override;
@@ -103,6 +108,7 @@ class SequentialImpl : public ModelImpl {
  private:
   void rebuild();
   std::vector<Layer> layers_;
+  Tensors chain_;  // the input, then the output of each layer that was called
   std::shared_ptr<FunctionalImpl> functional_;
 };
 

@@ -266,7 +266,7 @@ std::string boxed(const Model& model, const Table& t, const SummaryOptions& o) {
 // ---- Keras 2's lines
 std::string plain(const Model& model, const Table& t, const SummaryOptions& o) {
   int length = o.line_length > 0 ? o.line_length : t.sequential ? 65 : 98;
-  std::vector<double> fractions = t.sequential ? std::vector<double>{0.45, 0.85, 1.0} : std::vector<double>{0.33, 0.55, 0.67, 1.0};
+  std::vector<double> fractions = t.sequential ? std::vector<double>{0.45, 0.85, 1.0} : std::vector<double>{0.3, 0.6, 0.7, 1.0};
   std::vector<std::string> header = {"Layer (type)", "Output Shape", "Param #"};
   if (!t.sequential) header.push_back("Connected to");
   if (o.show_trainable) {
@@ -285,26 +285,38 @@ std::string plain(const Model& model, const Table& t, const SummaryOptions& o) {
     while (std::any_of(left.begin(), left.end(), [](const std::string& x) { return !x.empty(); })) {
       std::string line;
       for (size_t c = 0; c < left.size(); ++c) {
-        size_t start = c ? positions[c - 1] : 0, space = c + 1 < positions.size() ? 2 : 0;
-        size_t room = positions[c] - start - space;
+        bool last = c + 1 == positions.size();
+        size_t start = c ? positions[c - 1] : 0, space = last ? 0 : 2;
+        // Two columns stay free before the next one, and one for the space that every line begins with.
+        size_t room = positions[c] - start - space - (last ? 0 : 1) - (c ? 0 : static_cast<size_t>(level));
         std::string part = left[c].substr(0, room);
         // Broken after the end of a tuple, so that long lists read well.
+        size_t cut_at = part.size();
         for (const char* end : {"),", "},", "],", "',"})
-          if (size_t at = part.find(end); at != std::string::npos) part = part.substr(0, at + 2);
+          if (size_t at = part.find(end); at != std::string::npos) cut_at = std::min(cut_at, at + 2);
+        part = part.substr(0, cut_at);
         if (c == 0) line += std::string(static_cast<size_t>(level), '|') + " ";
         line += part;
         left[c] = left[c].substr(part.size());
-        size_t to = positions[c] - (level && positions[c] > line.size() ? static_cast<size_t>(level) : 0);
+        line += std::string(space, ' ');
+        size_t to = positions[c] - (last ? static_cast<size_t>(level) : 0);
         if (line.size() < to) line += std::string(to - line.size(), ' ');
-        else if (space) line += std::string(space, ' ');
       }
       s += line + std::string(static_cast<size_t>(level), '|') + "\n";
     }
   };
+  // A line between the bars of a nested model.
+  auto between = [&](int level, const char* fill) {
+    std::string bars(static_cast<size_t>(level), '|');
+    s += bars;
+    for (int i = 0; i < length - 2 * level; ++i) s += fill;
+    s += bars + "\n";
+  };
   line_of('_');
   row(header, 0);
   line_of('=');
-  for (const Row& r : t.rows) {
+  for (size_t i = 0; i < t.rows.size(); ++i) {
+    const Row& r = t.rows[i];
     std::vector<std::string> cells = {r.name + " (" + r.cls + ")", r.shape, r.params};
     if (!t.sequential) {
       std::string c = r.connected;
@@ -320,7 +332,11 @@ std::string plain(const Model& model, const Table& t, const SummaryOptions& o) {
     }
     if (o.show_trainable) cells.push_back(r.trainable);
     row(cells, r.level);
-    line_of(' ');
+    int next = i + 1 < t.rows.size() ? t.rows[i + 1].level : 0;
+    if (next > r.level) between(r.level + 1, "¯");
+    else if (next == r.level) between(r.level, " ");
+    // Nested models that end here are closed, from the inside out.
+    for (int level = r.level - 1; level >= next; --level) between(level, "¯");
   }
   line_of('=');
   std::vector<Variable> trainable = model.trainable_weights(), frozen = model.non_trainable_weights();
