@@ -603,15 +603,18 @@ std::shared_ptr<callbacks::History> Model::fit(const Arrays& x, const Arrays& y,
       }
       if (t.stop_training) break;
     }
-    Logs logs(models::results(t));
+    Logs::Items items = models::results(t);
     if (validate && (epoch + 1) % o.validation_freq == 0) {
       models::CallbackList quiet;
       for (const CallbackSpec& c : o.callbacks) quiet.list.push_back(c.get());
       bool stop = t.stop_training;
       t.stop_training = false;
-      for (const auto& [name, value] : models::run_evaluate(*this, t, val, o.validation_batch_size.value_or(batch_size), o.validation_steps, quiet)) logs.set("val_" + name, value);
+      for (const auto& [name, value] : models::run_evaluate(*this, t, val, o.validation_batch_size.value_or(batch_size), o.validation_steps, quiet)) items.emplace_back("val_" + name, value);
       t.stop_training = t.stop_training || stop;
     }
+    // Keras hands logs to callbacks sorted by name, which is the order of history and of files.
+    std::sort(items.begin(), items.end());
+    Logs logs(std::move(items));
     cbs.each([&](Callback& c) { c.on_epoch_end(epoch, logs); });
     last = logs;
   }
