@@ -84,8 +84,8 @@ Tensors GatedCell::call(const Call& c) {
 
 Tensor GatedCell::input_product(const Tensor& x, const Tensor& weights) const { return prims::dot(x, weights, {x.rank() - 1}, {0}); }
 
-Tensor GatedCell::project(const Tensor& x, const Tensors& masks) const {
-  Tensor k = weight(kernel_);
+Tensor GatedCell::project(const Tensor& given, const Tensors& masks) const {
+  Tensor k = weight(kernel_), x = prims::cast(given, compute_dtype_);
   if (masks.empty()) return input_product(x, k);
   if (masks.size() == 1) return input_product(prims::mul(x, masks[0]), k);
   Tensors parts;
@@ -127,7 +127,7 @@ Explanation GatedCell::explain(const std::vector<Shape>& in, const std::vector<S
 
 Cell::Loop LSTMBase::prepare(const Tensor& x, bool, const Masks& masks, bool) {
   Tensor xs = project(x, masks.input);
-  if (s_.use_bias) xs = prims::add(xs, weight(bias_));
+  if (s_.use_bias) xs = prims::add(xs, bias());
   auto recur = recurrence(masks.recurrent);
   return {xs, [this, recur](const Tensor& x_t, const Tensors& states) {
             Tensor z = prims::add(x_t, recur(states[0]));

@@ -125,6 +125,8 @@ class GatedCell : public LayerImpl, public Cell {
   Tensor gates_of(const Tensor& weights, int64_t from, int64_t to) const { return prims::slice_axis(weights, weights.rank() - 1, from * size_, to * size_); }
   Tensor activate(const Tensor& x) const { return s_.activation.is_none() ? x : s_.activation->call(x); }
   Tensor recurrent_activate(const Tensor& x) const { return s_.recurrent_activation.is_none() ? x : s_.recurrent_activation->call(x); }
+  /// The bias in the form of the projected inputs.
+  virtual Tensor bias() const { return weight(bias_); }
   Tensor weight(const Variable& v) const { return prims::cast(v.value(), compute_dtype_); }
 
   int64_t size_;

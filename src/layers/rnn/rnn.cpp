@@ -256,7 +256,7 @@ Explanation RNNImpl::explain(const std::vector<Shape>& in, const std::vector<Sha
   for (std::string& s : explain_output(in.at(0), out.at(0))) e.axes.push_back(std::move(s));
   if (!loop.return_sequences) e.notes.push_back("the time axis is gone: only the output of the last step is returned; return_sequences = true keeps one per step");
   if (loop.return_state) e.notes.push_back(fmt::format("return_state=true: after the output come the {} last state(s)", out.size() - 1));
-  int64_t features = in.at(0).back();
+  int64_t features = input_features(in.at(0));
   for (Cell* c : cell->stack())
     if (auto* g = dynamic_cast<GatedCell*>(c)) {
       for (std::string& s : g->explain_weights(features)) e.parameters.push_back((cell->stack().size() > 1 ? g->name() + ": " : "") + s);

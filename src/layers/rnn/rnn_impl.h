@@ -36,6 +36,8 @@ class RNNImpl : public LayerImpl {
  protected:
   /// Where the cell's own axes of the input may be fixed once their sizes are known.
   virtual void fix_input_spec(const Shape& input);
+  /// Size of the axis of the input that the kernel acts on.
+  virtual int64_t input_features(const Shape& input) const { return input.back(); }
   /// Names of the output axes after batch and time, for explanations.
   virtual std::vector<std::string> explain_output(const Shape& in, const Shape& out) const;
 

@@ -9,6 +9,7 @@
 #include <keras/layers/core/input_layer.h>
 #include <keras/layers/regularization/dropout.h>
 #include <keras/layers/rnn/bidirectional.h>
+#include <keras/layers/rnn/conv_lstm.h>
 #include <keras/layers/rnn/gru.h>
 #include <keras/layers/rnn/lstm.h>
 #include <keras/layers/rnn/simple_rnn.h>
@@ -172,6 +173,32 @@ TEST(Recurrent, TimeDistributed) {
   testing::check_layer([] { return TimeDistributed(LSTM(3)); }, {.input_shapes = {{3, 4, 5, 2}}, .masks = {Tensor::full({3, 4, 5}, 1, DType::Bool)}, .output_shapes = {{3, 4, 3}}});
 }
 
+TEST(Recurrent, ConvLSTM) {
+  testing::check_layer([] { return ConvLSTM1D(2, 3); }, {.input_shapes = {{2, 3, 6, 2}}, .unknown_axes = {1}, .output_shapes = {{2, 4, 2}}, .num_trainable_weights = 3, .num_seeds = 1});
+  testing::check_layer([] { return ConvLSTM2D(2, {2, 3}, {.strides = 2, .padding = "same", .return_sequences = true, .return_state = true}); },
+                       {.input_shapes = {{2, 3, 4, 5, 2}}, .output_shapes = {{2, 3, 2, 3, 2}, {2, 2, 3, 2}, {2, 2, 3, 2}}});
+  testing::check_layer([] { return ConvLSTM3D(2, 2, {.go_backwards = true}); }, {.input_shapes = {{1, 2, 3, 3, 3, 1}}, .output_shapes = {{1, 2, 2, 2, 2}}});
+  testing::check_layer([] { return ConvLSTM2D(2, 2, {.data_format = "channels_first", .dilation_rate = 2}); }, {.input_shapes = {{2, 3, 2, 4, 4}}, .output_shapes = {{2, 2, 2, 2}}});
+  core::clear_names();
+  EXPECT_EQ(io::to_json(ConvLSTM2D(3, 3).config(), 1), io::to_json(io::parse_json(kConvLSTM2DConfig, "Keras"), 1));
+  // Seeds, dropout and masks: Keras' numbers.
+  std::vector<float> v;
+  for (int i = 0; i < 40; ++i) v.push_back(static_cast<float>(std::sin(i * 0.7)));
+  Tensor x = Tensor::from(v, {2, 2, 5, 2});
+  utils::set_random_seed(42);
+  ConvLSTM1D l(2, 2, {.padding = "same", .dropout = 0.3, .recurrent_dropout = 0.2});
+  expect_numbers(l(x), kConvInference, "inference");
+  expect_numbers(l(x, {.training = true}), kConvTraining, "training");
+  EXPECT_EQ(seed_state(l), (std::vector<uint32_t>{686579304, 16}));
+  Tensor masked = ConvLSTM1D(2, 2, {.return_sequences = true})(x, {.mask = Tensor::from(std::vector<bool>{true, false, true, true}, {2, 2})});
+  auto m = masked.to_vector<float>();
+  for (size_t i = 0; i < 8; ++i) EXPECT_EQ(m[i], m[8 + i]) << "a masked step repeats the output before it";
+  EXPECT_NE(m[16], m[24]);
+  EXPECT_THROW(ConvLSTM1D(2, 9)(x), ValueError);
+  EXPECT_THROW(ConvLSTM2D(2, 2, {.padding = "causal"}), ValueError);
+  EXPECT_THROW(ConvLSTM1D(2, 2)(Input({3, None, 2})), ValueError);
+}
+
 // ---- what the project promises
 TEST(Recurrent, TimeDistributedDenseIsDenseBitForBit) {  // S06
   Tensor x = random::normal({3, 5, 4}, {.seed = 1});
@@ -308,7 +335,7 @@ struct Minimal : RNNCell {
   int64_t output_size() const override { return units; }
   void build(const Shape& input) override {
     w = add_weight({.name = "kernel", .shape = {input.back(), units}, .initializer = "ones"});
-    u = add_weight({.name = "recurrent_kernel", .shape = {units, units}, .initializer = "ones"});
+    u = add_weight({.name = two ? "recurrent_kernel_1" : "recurrent_kernel", .shape = {units, units}, .initializer = "ones"});
     if (two) u2 = add_weight({.name = "recurrent_kernel_2", .shape = {units, units}, .initializer = "ones"});
   }
   std::pair<Tensor, Tensors> call(const Tensor& x, const Tensors& states, bool) override {
