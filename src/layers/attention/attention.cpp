@@ -16,7 +16,8 @@ struct AttentionImpl : LayerImpl {
   random::SeedGenerator seeds{nullptr};
   Variable scale;
 
-  template <class Options> explicit AttentionImpl(const char* class_name, const Options& o) : dropout(o.dropout), seed(o.seed), use_scale(o.use_scale) {
+  template <class Options> explicit AttentionImpl(const char* class_name, const Options& o)
+      : dropout(o.dropout), seed(o.seed), use_scale(o.use_scale) {
     init_common(class_name, o);
     check_dropout(*this, dropout);
     if (dropout > 0) {
@@ -29,12 +30,18 @@ struct AttentionImpl : LayerImpl {
   /// (…, Tq, dim) and (…, Tv, dim) → (…, Tq, Tv).
   virtual Tensor scores(const Tensor& query, const Tensor& key) = 0;
 
-  static Tensor sums(const Tensor& query, const Tensor& key) { return prims::ew(ir::Ew::tanh, ops::add(ops::expand_dims(query, -2), ops::expand_dims(key, -3))); }
+  static Tensor sums(const Tensor& query, const Tensor& key) {
+    return prims::ew(ir::Ew::tanh, ops::add(ops::expand_dims(query, -2), ops::expand_dims(key, -3)));
+  }
 
   void check_count(size_t n, bool list) const {
     if (!list || n < 2 || n > 3)
-      throw ValueError(ErrorText{.what = class_name_ + " is called on a list of tensors", .where = where(), .expected = "{query, value} or {query, value, key}", .received = std::to_string(n) + (n == 1 ? " tensor" : " tensors"),
-                                 .fix = "for self-attention: layer({x, x})"}.str());
+      throw ValueError(ErrorText{.what = class_name_ + " is called on a list of tensors",
+                                 .where = where(),
+                                 .expected = "{query, value} or {query, value, key}",
+                                 .received = std::to_string(n) + (n == 1 ? " tensor" : " tensors"),
+                                 .fix = "for self-attention: layer({x, x})"}
+                           .str());
   }
   Tensors call(const Call& c) override {
     check_count(c.inputs.size(), !c.args.args.empty() && c.args.args[0].is_list());
@@ -59,8 +66,11 @@ struct AttentionImpl : LayerImpl {
   std::pair<Tensor, Tensor> masks_of(const Call& c) const {
     if (const core::Arg* m = c.args.find("mask"); m && m->v.index() != 0)
       if (!m->is_list() || m->list().size() < 2 || m->list().size() > 3)
-        throw ValueError(ErrorText{.what = class_name_ + ": the masks of a call are a list", .where = where(), .expected = "{query mask, value mask}, either may be none",
-                                   .received = m->is_list() ? std::to_string(m->list().size()) + " masks" : "one tensor"}.str());
+        throw ValueError(ErrorText{.what = class_name_ + ": the masks of a call are a list",
+                                   .where = where(),
+                                   .expected = "{query mask, value mask}, either may be none",
+                                   .received = m->is_list() ? std::to_string(m->list().size()) + " masks" : "one tensor"}
+                             .str());
     if (!c.args.find("mask") && c.args.args.size() > 1 && c.args.args[1].is_list()) {
       const std::vector<core::Arg>& l = c.args.args[1].list();
       auto at = [&](size_t i) { return i < l.size() && l[i].is_tensor() ? l[i].tensor() : Tensor(); };
@@ -74,9 +84,12 @@ struct AttentionImpl : LayerImpl {
     Explanation e;
     for (int i = 0; i < out[0].rank(); ++i)
       e.axes.push_back(i == 0 ? "batch, as it came in"
-                       : i == out[0].rank() - 1 ? fmt::format("the features of the value: each output is a weighted mean of {} vectors of {}", in.size() > 1 && in[1][-2] >= 0 ? std::to_string(in[1][-2]) : "the", out[0].back())
-                                                : "steps of the query: one output for each");
-    for (const Variable& w : own_trainable_) e.parameters.push_back(fmt::format("{} {} = {}", w.name(), w.shape().str(), w.shape().numel()));
+                       : i == out[0].rank() - 1
+                           ? fmt::format("the features of the value: each output is a weighted mean of {} vectors of {}",
+                                         in.size() > 1 && in[1][-2] >= 0 ? std::to_string(in[1][-2]) : "the", out[0].back())
+                           : "steps of the query: one output for each");
+    for (const Variable& w : own_trainable_)
+      e.parameters.push_back(fmt::format("{} {} = {}", w.name(), w.shape().str(), w.shape().numel()));
     e.notes.push_back("the scores have one number for each step of the query and each step of the key; their softmax gives the weights");
     return e;
   }
@@ -87,7 +100,11 @@ struct DotAttention : AttentionImpl {
   Variable concat_weight;
   explicit DotAttention(const AttentionOptions& o) : AttentionImpl("Attention", o), score_mode(o.score_mode) {
     if (score_mode != "dot" && score_mode != "concat")
-      throw ValueError(ErrorText{.what = "Attention: score_mode is unknown" + did_you_mean(score_mode, {"dot", "concat"}), .where = where(), .expected = "\"dot\" or \"concat\"", .received = "\"" + score_mode + "\""}.str());
+      throw ValueError(ErrorText{.what = "Attention: score_mode is unknown" + did_you_mean(score_mode, {"dot", "concat"}),
+                                 .where = where(),
+                                 .expected = "\"dot\" or \"concat\"",
+                                 .received = "\"" + score_mode + "\""}
+                           .str());
   }
   void build(const std::vector<Shape>& inputs) override {
     check_count(inputs.size(), true);
@@ -125,6 +142,8 @@ struct SumAttention : AttentionImpl {
 Attention::Attention(const AttentionOptions& o) : Layer(make_impl<DotAttention>(o)) {}
 Layer Attention::from_config(const Dict& c) { return Attention(options_from<AttentionOptions>(c, "Attention")); }
 AdditiveAttention::AdditiveAttention(const AdditiveAttentionOptions& o) : Layer(make_impl<SumAttention>(o)) {}
-Layer AdditiveAttention::from_config(const Dict& c) { return AdditiveAttention(options_from<AdditiveAttentionOptions>(c, "AdditiveAttention")); }
+Layer AdditiveAttention::from_config(const Dict& c) {
+  return AdditiveAttention(options_from<AdditiveAttentionOptions>(c, "AdditiveAttention"));
+}
 
 }  // namespace keras::layers

@@ -35,7 +35,11 @@ inline Tensor both(const Tensor& a, const Tensor& b) { return !a.defined() ? b :
 
 inline void check_dropout(const LayerImpl& l, double rate) {
   if (!(rate >= 0 && rate <= 1))
-    throw ValueError(ErrorText{.what = l.class_name() + ": dropout is outside [0, 1]", .where = l.where(), .expected = "a number from 0 to 1", .received = float_repr(rate)}.str());
+    throw ValueError(ErrorText{.what = l.class_name() + ": dropout is outside [0, 1]",
+                               .where = l.where(),
+                               .expected = "a number from 0 to 1",
+                               .received = float_repr(rate)}
+                         .str());
 }
 
 }  // namespace keras::layers

@@ -5,9 +5,9 @@
 #include <keras/layers/core/einsum_dense.h>
 #include <keras/layers/regularization/dropout.h>
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
-#include <fmt/format.h>
 
 #include "layers/attention/attention_call.h"
 
@@ -37,22 +37,32 @@ template <class Options> struct HeadsImpl : LayerImpl {
   static constexpr bool grouped = std::is_same_v<Options, GroupQueryAttentionOptions>;
   int64_t query_heads, key_heads, key_dim, value_dim;
   Options o;
-  Shape own_output;                                  // empty: the query's last axis
+  Shape own_output;                                    // empty: the query's last axis
   std::optional<std::vector<int64_t>> attention_axes;  // as given, then, when built, counted from the front
   Projection query, key, gate, value, output;
   Layer softmax, dropout;
 
   void positive(const char* name, int64_t n) const {
     if (n <= 0)
-      throw ValueError(ErrorText{.what = fmt::format("{}: {} must be positive", class_name_, name), .where = where(), .expected = "1 or more", .received = std::to_string(n)}.str());
+      throw ValueError(ErrorText{.what = fmt::format("{}: {} must be positive", class_name_, name),
+                                 .where = where(),
+                                 .expected = "1 or more",
+                                 .received = std::to_string(n)}
+                           .str());
   }
-  HeadsImpl(int64_t heads, int64_t shared, int64_t size, const Options& options) : query_heads(heads), key_heads(shared), key_dim(size), value_dim(size), o(options) {
-    init_common(grouped ? "GroupedQueryAttention" : "MultiHeadAttention", o);  // Keras names layers after its class, which it saves under another name
+  HeadsImpl(int64_t heads, int64_t shared, int64_t size, const Options& options)
+      : query_heads(heads), key_heads(shared), key_dim(size), value_dim(size), o(options) {
+    init_common(grouped ? "GroupedQueryAttention" : "MultiHeadAttention",
+                o);  // Keras names layers after its class, which it saves under another name
     if constexpr (grouped) {
       class_name_ = "GroupQueryAttention";
       positive("head_dim", key_dim), positive("num_query_heads", query_heads), positive("num_key_value_heads", key_heads);
       if (query_heads % key_heads)
-        throw ValueError(ErrorText{.what = "GroupQueryAttention: query heads can't be shared out evenly", .where = where(), .expected = fmt::format("num_query_heads a multiple of num_key_value_heads={}", key_heads), .received = std::to_string(query_heads)}.str());
+        throw ValueError(ErrorText{.what = "GroupQueryAttention: query heads can't be shared out evenly",
+                                   .where = where(),
+                                   .expected = fmt::format("num_query_heads a multiple of num_key_value_heads={}", key_heads),
+                                   .received = std::to_string(query_heads)}
+                             .str());
     } else {
       positive("num_heads", query_heads), positive("key_dim", key_dim);
       if (o.value_dim) positive("value_dim", value_dim = *o.value_dim);
@@ -63,7 +73,11 @@ template <class Options> struct HeadsImpl : LayerImpl {
     check_dropout(*this, o.dropout);
     if (o.sliding_window) positive("sliding_window", *o.sliding_window);
     if (o.flash_attention.value_or(false) && o.dropout > 0)
-      throw ValueError(ErrorText{.what = class_name_ + ": flash_attention and dropout exclude each other", .where = where(), .expected = "dropout = 0", .received = float_repr(o.dropout)}.str());
+      throw ValueError(ErrorText{.what = class_name_ + ": flash_attention and dropout exclude each other",
+                                 .where = where(),
+                                 .expected = "dropout = 0",
+                                 .received = float_repr(o.dropout)}
+                           .str());
     o.kernel_initializer.object(), o.bias_initializer.object();
     supports_masking_ = true;
   }
@@ -77,11 +91,19 @@ template <class Options> struct HeadsImpl : LayerImpl {
     return shapes;
   }
   [[noreturn]] void missing(const char* name) const {
-    throw ValueError(ErrorText{.what = fmt::format("{} was called without a {}", class_name_, name), .where = where(), .expected = "layer(query, value) or layer(query, value, key)", .fix = "for self-attention: layer(x, x)"}.str());
+    throw ValueError(ErrorText{.what = fmt::format("{} was called without a {}", class_name_, name),
+                               .where = where(),
+                               .expected = "layer(query, value) or layer(query, value, key)",
+                               .fix = "for self-attention: layer(x, x)"}
+                         .str());
   }
   void check_lengths(const Shape& value_shape, const Shape& key_shape) const {
     if (value_shape.rank() != key_shape.rank() || !compatible(value_shape.slice(1, -1), key_shape.slice(1, -1)))
-      throw ValueError(ErrorText{.what = class_name_ + ": value and key must have the same shape but for the last axis", .where = where(), .expected = "a key like the value " + value_shape.str(), .received = key_shape.str()}.str());
+      throw ValueError(ErrorText{.what = class_name_ + ": value and key must have the same shape but for the last axis",
+                                 .where = where(),
+                                 .expected = "a key like the value " + value_shape.str(),
+                                 .received = key_shape.str()}
+                           .str());
   }
   /// Keras makes each projection's initialisers anew, so that a random one draws a seed of its own.
   static Initializer anew(const Initializer& i) {
@@ -93,7 +115,8 @@ template <class Options> struct HeadsImpl : LayerImpl {
       return i;  // a function of the user's, which no configuration can hold
     }
   }
-  Projection make_projection(const char* attribute, const char* name, const Shape& input, int bound, const Shape& outputs, bool sigmoid = false) {
+  Projection make_projection(const char* attribute, const char* name, const Shape& input, int bound, const Shape& outputs,
+                             bool sigmoid = false) {
     std::string in, weights, out;
     char letter = 'a';
     for (int i = 0; i < input.rank() - bound; ++i) in += letter, out += letter, ++letter;
@@ -120,7 +143,11 @@ template <class Options> struct HeadsImpl : LayerImpl {
     if (built_shapes_.size() == 1) built_shapes_.push_back(v);
     for (const Shape* s : {&q, &v, &k})
       if (grouped ? s->rank() != 3 : s->rank() < 3)
-        throw ValueError(ErrorText{.what = class_name_ + " got an input of a rank it can't use", .where = where(), .expected = grouped ? "(batch, steps, features)" : "(batch, …, features) of rank 3 or more", .received = s->str()}.str());
+        throw ValueError(ErrorText{.what = class_name_ + " got an input of a rank it can't use",
+                                   .where = where(),
+                                   .expected = grouped ? "(batch, steps, features)" : "(batch, …, features) of rank 3 or more",
+                                   .received = s->str()}
+                             .str());
     check_lengths(v, k);
     const int rank = v.rank() + 1;  // of projected values
     if (!grouped) {
@@ -132,7 +159,11 @@ template <class Options> struct HeadsImpl : LayerImpl {
         int64_t given = a;
         if (a < 0) a += rank - 1;
         if (a < 1 || a >= rank - 2)
-          throw ValueError(ErrorText{.what = class_name_ + ": an attention axis is out of bounds", .where = where(), .expected = fmt::format("axes from 1 to {} of inputs of rank {}", rank - 3, rank - 1), .received = std::to_string(given)}.str());
+          throw ValueError(ErrorText{.what = class_name_ + ": an attention axis is out of bounds",
+                                     .where = where(),
+                                     .expected = fmt::format("axes from 1 to {} of inputs of rank {}", rank - 3, rank - 1),
+                                     .received = std::to_string(given)}
+                               .str());
       }
     } else {
       attention_axes = {1};
@@ -151,7 +182,8 @@ template <class Options> struct HeadsImpl : LayerImpl {
     dropout = Dropout(o.dropout, {.seed = o.seed, .dtype = dtype_policy_});
     track("_dropout_layer", dropout.impl());
     Shape heads = q.slice(0, -1) + Shape{query_heads, value_dim};
-    output = make_projection(grouped ? "_output_dense" : "output_dense", "attention_output", heads, 2, own_output.rank() ? own_output : Shape{q.back()});
+    output = make_projection(grouped ? "_output_dense" : "output_dense", "attention_output", heads, 2,
+                             own_output.rank() ? own_output : Shape{q.back()});
   }
   Value build_config() const override {
     if (built_shapes_.size() < 2) return {};
@@ -171,7 +203,8 @@ template <class Options> struct HeadsImpl : LayerImpl {
 
   // ---- the call
   Tensor project(const Projection& p, const Tensor& x, int bound) {
-    Tensor y = prims::dot(prims::cast(x, compute_dtype_), prims::cast(p.kernel.value(), compute_dtype_), prims::iota_axes(bound, x.rank() - bound), prims::iota_axes(bound));
+    Tensor y = prims::dot(prims::cast(x, compute_dtype_), prims::cast(p.kernel.value(), compute_dtype_),
+                          prims::iota_axes(bound, x.rank() - bound), prims::iota_axes(bound));
     if (o.use_bias) y = prims::add(y, prims::cast(p.bias.value(), compute_dtype_));
     if (p.sigmoid) y = ops::sigmoid(y);
     if (const Regularizer& r = p.layer.impl()->activity_regularizer_) {
@@ -185,7 +218,11 @@ template <class Options> struct HeadsImpl : LayerImpl {
     while (mask.defined() && mask.rank() < rank) {
       int at = mask.rank() + 1 - static_cast<int>(attention_axes->size()) * 2 - 1;
       if (at < 0)
-        throw ValueError(ErrorText{.what = class_name_ + ": the attention mask has too few axes", .where = where(), .expected = "(batch, query steps, value steps) with as many axes of steps as attention_axes", .received = mask.shape().str()}.str());
+        throw ValueError(ErrorText{.what = class_name_ + ": the attention mask has too few axes",
+                                   .where = where(),
+                                   .expected = "(batch, query steps, value steps) with as many axes of steps as attention_axes",
+                                   .received = mask.shape().str()}
+                             .str());
       mask = ops::expand_dims(mask, at);
     }
     return mask;
@@ -198,10 +235,17 @@ template <class Options> struct HeadsImpl : LayerImpl {
     if (!own_key) k = v;
     check_lengths(v.shape(), k.shape());
     if (grouped && ops::abstract_trace() && q.shape().back() != v.shape().back())
-      throw ValueError(ErrorText{.what = "GroupQueryAttention: query and value must have the same last axis", .where = where(), .expected = q.shape().str(), .received = v.shape().str()}.str());
+      throw ValueError(ErrorText{.what = "GroupQueryAttention: query and value must have the same last axis",
+                                 .where = where(),
+                                 .expected = q.shape().str(),
+                                 .received = v.shape().str()}
+                           .str());
     const bool with_scores = call_flag(c, 7, "return_attention_scores"), causal = call_flag(c, 9, "use_causal_mask");
     if (with_scores && o.flash_attention.value_or(false))
-      throw ValueError(ErrorText{.what = class_name_ + ": there are no scores to return when flash_attention is set", .where = where(), .fix = "leave out flash_attention, or return_attention_scores"}.str());
+      throw ValueError(ErrorText{.what = class_name_ + ": there are no scores to return when flash_attention is set",
+                                 .where = where(),
+                                 .fix = "leave out flash_attention, or return_attention_scores"}
+                           .str());
 
     // 1. Where may a query step look? MultiHeadAttention listens to the mask that its query carries alone, as Keras 3.15.
     auto given = [&](size_t place, const char* name, const Tensor& carrier) {
@@ -209,7 +253,8 @@ template <class Options> struct HeadsImpl : LayerImpl {
       if (const core::Arg* a = c.args.find(name); a && a->is_tensor()) m = a->tensor();
       return m.defined() ? m : core::mask_of(carrier);
     };
-    Tensor query_mask = grouped ? given(3, "query_mask", q) : core::mask_of(q), value_mask = given(4, "value_mask", v), key_mask = own_key ? given(5, "key_mask", k) : Tensor();
+    Tensor query_mask = grouped ? given(3, "query_mask", q) : core::mask_of(q), value_mask = given(4, "value_mask", v),
+           key_mask = own_key ? given(5, "key_mask", k) : Tensor();
     if (!own_key && c.args.find("key_mask")) key_mask = given(5, "key_mask", Tensor());
     Tensor attention_mask = given(6, "attention_mask", Tensor()), allowed;
     if (attention_mask.defined()) attention_mask = ops::as_bool(attention_mask);
@@ -316,17 +361,21 @@ template <class Options> struct HeadsImpl : LayerImpl {
     Explanation e;
     int kept = in.at(0).rank() - 1;
     for (int i = 0; i < out[0].rank(); ++i)
-      e.axes.push_back(i == 0 ? "batch, as it came in"
-                       : i < kept ? "steps of the query: one output for each"
+      e.axes.push_back(i == 0              ? "batch, as it came in"
+                       : i < kept          ? "steps of the query: one output for each"
                        : own_output.rank() ? fmt::format("output_shape: {}", out[0][i])
                                            : fmt::format("{}: as the query's last axis", out[0][i]));
     for (const Projection* p : {&query, &key, &gate, &value, &output}) {
       if (!*p) continue;
       e.parameters.push_back(fmt::format("{}/kernel {} = {}", p->layer.name(), p->kernel.shape().str(), p->kernel.shape().numel()));
-      if (o.use_bias) e.parameters.push_back(fmt::format("{}/bias {} = {}", p->layer.name(), p->bias.shape().str(), p->bias.shape().numel()));
+      if (o.use_bias)
+        e.parameters.push_back(fmt::format("{}/bias {} = {}", p->layer.name(), p->bias.shape().str(), p->bias.shape().numel()));
     }
-    e.notes.push_back(fmt::format("{} heads of {} numbers for queries and keys, {} for values{}; the length of the sequences changes no parameter", query_heads, key_dim, value_dim,
-                                  query_heads == key_heads ? "" : fmt::format(" ({} heads of keys and values, each shared by {})", key_heads, query_heads / key_heads)));
+    e.notes.push_back(fmt::format(
+        "{} heads of {} numbers for queries and keys, {} for values{}; the length of the sequences changes no parameter", query_heads,
+        key_dim, value_dim,
+        query_heads == key_heads ? ""
+                                 : fmt::format(" ({} heads of keys and values, each shared by {})", key_heads, query_heads / key_heads)));
     return e;
   }
 };
@@ -344,10 +393,12 @@ Layer MultiHeadAttention::from_config(const Dict& c) {
   if (std::vector<int64_t> a = ints("attention_axes"); !a.empty()) o.attention_axes = Axes(std::vector<int>(a.begin(), a.end()));
   return MultiHeadAttention(c.at("num_heads").as_int(), c.at("key_dim").as_int(), o);
 }
-GroupQueryAttention::GroupQueryAttention(int64_t head_dim, int64_t num_query_heads, int64_t num_key_value_heads, const GroupQueryAttentionOptions& o)
+GroupQueryAttention::GroupQueryAttention(int64_t head_dim, int64_t num_query_heads, int64_t num_key_value_heads,
+                                         const GroupQueryAttentionOptions& o)
     : Layer(make_impl<HeadsImpl<GroupQueryAttentionOptions>>(num_query_heads, num_key_value_heads, head_dim, o)) {}
 Layer GroupQueryAttention::from_config(const Dict& c) {
-  return GroupQueryAttention(c.at("head_dim").as_int(), c.at("num_query_heads").as_int(), c.at("num_key_value_heads").as_int(), options_from<GroupQueryAttentionOptions>(c, "GroupQueryAttention"));
+  return GroupQueryAttention(c.at("head_dim").as_int(), c.at("num_query_heads").as_int(), c.at("num_key_value_heads").as_int(),
+                             options_from<GroupQueryAttentionOptions>(c, "GroupQueryAttention"));
 }
 
 }  // namespace keras::layers

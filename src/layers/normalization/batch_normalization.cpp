@@ -3,8 +3,8 @@
 
 #include <keras/ops.h>
 
-#include <cmath>
 #include <fmt/format.h>
+#include <cmath>
 
 #include "layers/layer_impl.h"
 #include "prims/build.h"
@@ -19,16 +19,25 @@ struct BatchNormalizationImpl : LayerImpl {
   explicit BatchNormalizationImpl(const BatchNormalizationOptions& options) : o(options) {
     init_common("BatchNormalization", o);
     if (o.synchronized)
-      throw ValueError(ErrorText{.what = "BatchNormalization: synchronized=true is not supported", .where = where(), .expected = "false, as with Keras' JAX backend", .received = "true"}.str());
+      throw ValueError(ErrorText{.what = "BatchNormalization: synchronized=true is not supported",
+                                 .where = where(),
+                                 .expected = "false, as with Keras' JAX backend",
+                                 .received = "true"}
+                           .str());
     // Seeds are drawn here, in Keras' order.
-    for (const Initializer* i : {&o.beta_initializer, &o.gamma_initializer, &o.moving_mean_initializer, &o.moving_variance_initializer}) i->object();
+    for (const Initializer* i : {&o.beta_initializer, &o.gamma_initializer, &o.moving_mean_initializer, &o.moving_variance_initializer})
+      i->object();
     if (o.renorm) read_clipping();
     supports_masking_ = true;
   }
   void read_clipping() {
     if (o.renorm_clipping.is_null()) o.renorm_clipping = Dict{};
     auto wrong = [&](const std::string& what, const std::string& expected) {
-      throw ValueError(ErrorText{.what = "BatchNormalization: " + what, .where = where(), .expected = expected, .received = "renorm_clipping=" + o.renorm_clipping.str()}.str());
+      throw ValueError(ErrorText{.what = "BatchNormalization: " + what,
+                                 .where = where(),
+                                 .expected = expected,
+                                 .received = "renorm_clipping=" + o.renorm_clipping.str()}
+                           .str());
     };
     if (!o.renorm_clipping.is_dict()) wrong("renorm_clipping is no dictionary", "{\"rmax\": …, \"rmin\": …, \"dmax\": …}");
     for (const auto& [k, v] : o.renorm_clipping.as_dict()) {
@@ -44,15 +53,29 @@ struct BatchNormalizationImpl : LayerImpl {
     int64_t n = inputs[0][axis];
     if (n < 0)
       throw ValueError(ErrorText{.what = "the axis to normalise must have a size", .where = where(), .received = inputs[0].str()}.str());
-    if (o.scale) gamma = add_weight({.name = "gamma", .shape = {n}, .initializer = o.gamma_initializer, .regularizer = o.gamma_regularizer, .constraint = o.gamma_constraint});
-    if (o.center) beta = add_weight({.name = "beta", .shape = {n}, .initializer = o.beta_initializer, .regularizer = o.beta_regularizer, .constraint = o.beta_constraint});
+    if (o.scale)
+      gamma = add_weight({.name = "gamma",
+                          .shape = {n},
+                          .initializer = o.gamma_initializer,
+                          .regularizer = o.gamma_regularizer,
+                          .constraint = o.gamma_constraint});
+    if (o.center)
+      beta = add_weight({.name = "beta",
+                         .shape = {n},
+                         .initializer = o.beta_initializer,
+                         .regularizer = o.beta_regularizer,
+                         .constraint = o.beta_constraint});
     moving_mean = add_weight({.name = "moving_mean", .shape = {n}, .initializer = o.moving_mean_initializer, .trainable = false});
-    moving_variance = add_weight({.name = "moving_variance", .shape = {n}, .initializer = o.moving_variance_initializer, .trainable = false});
+    moving_variance =
+        add_weight({.name = "moving_variance", .shape = {n}, .initializer = o.moving_variance_initializer, .trainable = false});
     if (o.renorm) {
       // Deviations start as roots of what an initialiser of the same kind gives for variances.
-      Initializer deviation = [saved = o.moving_variance_initializer.serialize()](const Shape& shape, DType dtype) { return ops::sqrt(Initializer(saved).object()->call(shape, dtype)); };
+      Initializer deviation = [saved = o.moving_variance_initializer.serialize()](const Shape& shape, DType dtype) {
+        return ops::sqrt(Initializer(saved).object()->call(shape, dtype));
+      };
       moving_stddev = add_weight({.name = "moving_stddev", .shape = {n}, .initializer = deviation, .trainable = false});
-      renorm_mean = add_weight({.name = "renorm_mean", .shape = {n}, .initializer = Initializer(o.moving_mean_initializer.serialize()), .trainable = false});
+      renorm_mean = add_weight(
+          {.name = "renorm_mean", .shape = {n}, .initializer = Initializer(o.moving_mean_initializer.serialize()), .trainable = false});
       renorm_stddev = add_weight({.name = "renorm_stddev", .shape = {n}, .initializer = deviation, .trainable = false});
     }
     input_spec_ = {{.ndim = inputs[0].rank(), .axes = {{axis, n}}}};
@@ -81,22 +104,30 @@ struct BatchNormalizationImpl : LayerImpl {
       if (c.mask().defined()) {
         Tensor m = c.mask();
         if (m.rank() != x.rank() - 1)
-          throw ValueError(ErrorText{.what = "the mask must have one axis less than the inputs", .where = where(), .expected = x.shape().slice(0, -1).str(), .received = m.shape().str()}.str());
+          throw ValueError(ErrorText{.what = "the mask must have one axis less than the inputs",
+                                     .where = where(),
+                                     .expected = x.shape().slice(0, -1).str(),
+                                     .received = m.shape().str()}
+                               .str());
         Shape s = m.shape();
         s.push_back(1);
         Tensor keep = prims::broadcast_to(prims::cast(prims::reshape(m, s), DType::Bool), x.shape());
         // What is left out may hold anything: it is selected away, not multiplied by 0.
-        auto mean_of = [&](const Tensor& v, const Tensor& weights) { return prims::div(prims::reduce_sum(prims::select(keep, v, prims::scalar(v, 0)), axes), weights); };
+        auto mean_of = [&](const Tensor& v, const Tensor& weights) {
+          return prims::div(prims::reduce_sum(prims::select(keep, v, prims::scalar(v, 0)), axes), weights);
+        };
         Tensor weights = prims::add(prims::reduce_sum(prims::cast(keep, dtype), axes), number(1e-7));
         mean = mean_of(x, weights);
         variance = mean_of(prims::ew(ir::Ew::square, prims::sub(x, along(mean))), weights);
       } else {
         mean = prims::div(prims::reduce_sum(x, axes), number(static_cast<double>(count)));
-        variance = prims::div(prims::reduce_sum(prims::ew(ir::Ew::square, prims::sub(x, along(mean))), axes), number(static_cast<double>(count)));
+        variance =
+            prims::div(prims::reduce_sum(prims::ew(ir::Ew::square, prims::sub(x, along(mean))), axes), number(static_cast<double>(count)));
       }
       if (o.renorm) {
         Tensor deviation = root(variance), slow = prims::ew(ir::Ew::maximum, value(renorm_stddev), number(std::sqrt(o.epsilon)));
-        Tensor r = prims::stop_gradient(prims::div(deviation, slow)), d = prims::stop_gradient(prims::div(prims::sub(mean, value(renorm_mean)), slow));
+        Tensor r = prims::stop_gradient(prims::div(deviation, slow)),
+               d = prims::stop_gradient(prims::div(prims::sub(mean, value(renorm_mean)), slow));
         if (rmin) r = prims::ew(ir::Ew::maximum, r, number(*rmin));
         if (rmax) r = prims::ew(ir::Ew::minimum, r, number(*rmax));
         if (dmax) d = prims::ew(ir::Ew::minimum, prims::ew(ir::Ew::maximum, d, number(-*dmax)), number(*dmax));
@@ -128,14 +159,17 @@ struct BatchNormalizationImpl : LayerImpl {
     Explanation e;
     int axis = normalize_axis(o.axis, in[0].rank());
     for (int i = 0; i < in[0].rank(); ++i)
-      e.axes.push_back(i == 0 ? "batch, as it came in" : i == axis ? "the channels: each is normalised by statistics of its own" : "kept from the input");
+      e.axes.push_back(i == 0      ? "batch, as it came in"
+                       : i == axis ? "the channels: each is normalised by statistics of its own"
+                                   : "kept from the input");
     std::string n = std::to_string(in[0][axis]);
     if (o.scale) e.parameters.push_back("gamma (" + n + ",): one factor per channel = " + n);
     if (o.center) e.parameters.push_back("beta (" + n + ",): one shift per channel = " + n);
     e.parameters.push_back("moving_mean (" + n + ",): not trained, kept for inference = " + n);
     e.parameters.push_back("moving_variance (" + n + ",): not trained, kept for inference = " + n);
     if (o.renorm)
-      for (const char* name : {"moving_stddev", "renorm_mean", "renorm_stddev"}) e.parameters.push_back(std::string(name) + " (" + n + ",): not trained, kept for the corrections of renorm = " + n);
+      for (const char* name : {"moving_stddev", "renorm_mean", "renorm_stddev"})
+        e.parameters.push_back(std::string(name) + " (" + n + ",): not trained, kept for the corrections of renorm = " + n);
     return e;
   }
 };

@@ -16,7 +16,11 @@ struct GroupNormalizationImpl : LayerImpl {
   explicit GroupNormalizationImpl(const GroupNormalizationOptions& options) : o(options) {
     init_common("GroupNormalization", o);
     if (o.groups <= 0 && o.groups != -1)
-      throw ValueError(ErrorText{.what = "GroupNormalization: groups must be positive, or -1", .where = where(), .expected = "1 or more, or -1 for one group per channel", .received = std::to_string(o.groups)}.str());
+      throw ValueError(ErrorText{.what = "GroupNormalization: groups must be positive, or -1",
+                                 .where = where(),
+                                 .expected = "1 or more, or -1 for one group per channel",
+                                 .received = std::to_string(o.groups)}
+                           .str());
     o.beta_initializer.object(), o.gamma_initializer.object();
     supports_masking_ = true;
     autocast_ = false;  // halves are normalised from what came in, not from a rounded copy
@@ -26,15 +30,26 @@ struct GroupNormalizationImpl : LayerImpl {
     int axis = normalize_axis(o.axis, in.rank(), "GroupNormalization: axis");
     int64_t n = in[axis];
     auto wrong = [&](const std::string& what, const std::string& expected, const std::string& received) {
-      throw ValueError(ErrorText{.what = "GroupNormalization: " + what, .where = where(), .expected = expected, .received = received}.str());
+      throw ValueError(
+          ErrorText{.what = "GroupNormalization: " + what, .where = where(), .expected = expected, .received = received}.str());
     };
     if (axis == 0) wrong("the batch is no axis of channels", "an axis from 1 on", std::to_string(o.axis));
     if (n < 0) wrong(fmt::format("axis {} must have a size", o.axis), "a size there", in.str());
     if (o.groups == -1) o.groups = n;
     if (n < o.groups) wrong("there are more groups than channels", fmt::format("at most {} groups", n), std::to_string(o.groups));
     if (n % o.groups) wrong("the channels can't be divided into the groups", fmt::format("a divisor of {}", n), std::to_string(o.groups));
-    if (o.scale) gamma = add_weight({.name = "gamma", .shape = {n}, .initializer = o.gamma_initializer, .regularizer = o.gamma_regularizer, .constraint = o.gamma_constraint});
-    if (o.center) beta = add_weight({.name = "beta", .shape = {n}, .initializer = o.beta_initializer, .regularizer = o.beta_regularizer, .constraint = o.beta_constraint});
+    if (o.scale)
+      gamma = add_weight({.name = "gamma",
+                          .shape = {n},
+                          .initializer = o.gamma_initializer,
+                          .regularizer = o.gamma_regularizer,
+                          .constraint = o.gamma_constraint});
+    if (o.center)
+      beta = add_weight({.name = "beta",
+                         .shape = {n},
+                         .initializer = o.beta_initializer,
+                         .regularizer = o.beta_regularizer,
+                         .constraint = o.beta_constraint});
     input_spec_ = {{.ndim = in.rank(), .axes = {{axis, n}}}};
   }
   Tensors call(const Call& c) override {
@@ -64,14 +79,20 @@ struct GroupNormalizationImpl : LayerImpl {
     int axis = normalize_axis(o.axis, in.at(0).rank());
     int64_t n = in[0][axis];
     for (int i = 0; i < in[0].rank(); ++i)
-      e.axes.push_back(i == 0 ? "batch, as it came in" : i == axis ? fmt::format("{} channels in {} groups of {}: each group is normalised by statistics of its own", n, o.groups, n / o.groups) : "kept: its places share the statistics of their group");
-    for (const Variable& v : own_trainable_) e.parameters.push_back(fmt::format("{} ({},): one {} per channel = {}", v.name(), n, v.name() == "gamma" ? "factor" : "shift", n));
+      e.axes.push_back(i == 0      ? "batch, as it came in"
+                       : i == axis ? fmt::format("{} channels in {} groups of {}: each group is normalised by statistics of its own", n,
+                                                 o.groups, n / o.groups)
+                                   : "kept: its places share the statistics of their group");
+    for (const Variable& v : own_trainable_)
+      e.parameters.push_back(fmt::format("{} ({},): one {} per channel = {}", v.name(), n, v.name() == "gamma" ? "factor" : "shift", n));
     return e;
   }
 };
 }  // namespace
 
 GroupNormalization::GroupNormalization(const GroupNormalizationOptions& o) : Layer(make_impl<GroupNormalizationImpl>(o)) {}
-Layer GroupNormalization::from_config(const Dict& c) { return GroupNormalization(options_from<GroupNormalizationOptions>(c, "GroupNormalization")); }
+Layer GroupNormalization::from_config(const Dict& c) {
+  return GroupNormalization(options_from<GroupNormalizationOptions>(c, "GroupNormalization"));
+}
 
 }  // namespace keras::layers

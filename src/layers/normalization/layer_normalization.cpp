@@ -25,8 +25,18 @@ struct LayerNormalizationImpl : Normalizer {
   }
   void build(const std::vector<Shape>& inputs) override {
     Shape s = settle(inputs.at(0));
-    if (scales()) gamma = add_weight({.name = "gamma", .shape = s, .initializer = o.gamma_initializer, .regularizer = o.gamma_regularizer, .constraint = o.gamma_constraint});
-    if (centers()) beta = add_weight({.name = "beta", .shape = s, .initializer = o.beta_initializer, .regularizer = o.beta_regularizer, .constraint = o.beta_constraint});
+    if (scales())
+      gamma = add_weight({.name = "gamma",
+                          .shape = s,
+                          .initializer = o.gamma_initializer,
+                          .regularizer = o.gamma_regularizer,
+                          .constraint = o.gamma_constraint});
+    if (centers())
+      beta = add_weight({.name = "beta",
+                         .shape = s,
+                         .initializer = o.beta_initializer,
+                         .regularizer = o.beta_regularizer,
+                         .constraint = o.beta_constraint});
   }
   Tensors call(const Call& c) override {
     const Tensor x = prims::cast(c.input(), result_type(c.input().dtype(), DType::Float32));
@@ -49,15 +59,19 @@ struct LayerNormalizationImpl : Normalizer {
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>&) const override {
     Explanation e = explain_axes(in.at(0), "brought to mean 0 and variance 1");
     for (const Variable& v : own_trainable_)
-      e.parameters.push_back(fmt::format("{} {}: one {} per place along {} = {}", v.name(), v.shape().str(), v.name() == "gamma" ? "factor" : "shift", axes_text(in[0]), v.shape().numel()));
+      e.parameters.push_back(fmt::format("{} {}: one {} per place along {} = {}", v.name(), v.shape().str(),
+                                         v.name() == "gamma" ? "factor" : "shift", axes_text(in[0]), v.shape().numel()));
     return e;
   }
 };
 }  // namespace
 
 LayerNormalization::LayerNormalization(const LayerNormalizationOptions& o) : Layer(make_impl<LayerNormalizationImpl>(o)) {
-  if (o.rms_scaling) warn("LayerNormalization: rms_scaling divides by the deviation, not by the root mean square; RMSNormalization does the latter");
+  if (o.rms_scaling)
+    warn("LayerNormalization: rms_scaling divides by the deviation, not by the root mean square; RMSNormalization does the latter");
 }
-Layer LayerNormalization::from_config(const Dict& c) { return LayerNormalization(options_from<LayerNormalizationOptions>(c, "LayerNormalization")); }
+Layer LayerNormalization::from_config(const Dict& c) {
+  return LayerNormalization(options_from<LayerNormalizationOptions>(c, "LayerNormalization"));
+}
 
 }  // namespace keras::layers

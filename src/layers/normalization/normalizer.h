@@ -1,7 +1,7 @@
 // What lives here: what the layers that normalise over one axis or several have in common: which axes, weights along them, explanations.
 #pragma once
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include <keras/ops/types.h>
 
@@ -16,14 +16,20 @@ struct Normalizer : LayerImpl {
 
   void check_axes() const {
     if (axis.all())
-      throw ValueError(ErrorText{.what = class_name_ + ": axis is missing", .where = where(), .expected = "an axis, or a list of axes", .received = "none"}.str());
+      throw ValueError(ErrorText{
+          .what = class_name_ + ": axis is missing", .where = where(), .expected = "an axis, or a list of axes", .received = "none"}
+                           .str());
   }
   /// The axes of an input within [0, rank), sorted; ValueError naming the layer when they are outside.
   std::vector<int64_t> axes_of(const Shape& input) const {
     for (int a : axis.list())
       if (a >= input.rank() || a < -input.rank())
-        throw ValueError(ErrorText{.what = fmt::format("{}: axis {} is out of bounds", class_name_, a), .where = where(), .expected = fmt::format("axes of an input of rank {}: {} to {}", input.rank(), -input.rank(), input.rank() - 1),
-                                   .received = "input " + input.str()}.str());
+        throw ValueError(
+            ErrorText{.what = fmt::format("{}: axis {} is out of bounds", class_name_, a),
+                      .where = where(),
+                      .expected = fmt::format("axes of an input of rank {}: {} to {}", input.rank(), -input.rank(), input.rank() - 1),
+                      .received = "input " + input.str()}
+                .str());
     return axis.resolve(input.rank(), class_name_.c_str());
   }
   /// The shape of weights along the axes, which become a sorted list.
@@ -45,7 +51,9 @@ struct Normalizer : LayerImpl {
     Explanation e;
     std::vector<int64_t> over = axes_of(in);
     for (int i = 0; i < in.rank(); ++i)
-      e.axes.push_back(std::find(over.begin(), over.end(), i) != over.end() ? "kept: the numbers along it are " + done + " together" : i == 0 ? "batch, as it came in" : "kept from the input: each place for itself");
+      e.axes.push_back(std::find(over.begin(), over.end(), i) != over.end() ? "kept: the numbers along it are " + done + " together"
+                       : i == 0                                             ? "batch, as it came in"
+                                                                            : "kept from the input: each place for itself");
     return e;
   }
 };

@@ -11,12 +11,9 @@
 namespace keras::layers {
 
 std::vector<LayerClass> normalization_layers() {
-  return {{"BatchNormalization", BatchNormalization::from_config},
-          {"GroupNormalization", GroupNormalization::from_config},
-          {"LayerNormalization", LayerNormalization::from_config},
-          {"RMSNormalization", RMSNormalization::from_config},
-          {"SpectralNormalization", SpectralNormalization::from_config},
-          {"UnitNormalization", UnitNormalization::from_config}};
+  return {{"BatchNormalization", BatchNormalization::from_config},       {"GroupNormalization", GroupNormalization::from_config},
+          {"LayerNormalization", LayerNormalization::from_config},       {"RMSNormalization", RMSNormalization::from_config},
+          {"SpectralNormalization", SpectralNormalization::from_config}, {"UnitNormalization", UnitNormalization::from_config}};
 }
 
 }  // namespace keras::layers

@@ -15,7 +15,9 @@ struct RMSNormalizationImpl : Normalizer {
     init_common("RMSNormalization", o);
     check_axes();
   }
-  void build(const std::vector<Shape>& inputs) override { scale = add_weight({.name = "scale", .shape = settle(inputs.at(0)), .initializer = "ones"}); }
+  void build(const std::vector<Shape>& inputs) override {
+    scale = add_weight({.name = "scale", .shape = settle(inputs.at(0)), .initializer = "ones"});
+  }
   Tensors call(const Call& c) override {
     const Tensor& x = c.input();
     Tensor s = prims::cast(scale.value(), compute_dtype_);
@@ -26,13 +28,16 @@ struct RMSNormalizationImpl : Normalizer {
   Dict own_config() const override { return {{"axis", to_value(axis)}, {"epsilon", epsilon}}; }
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>&) const override {
     Explanation e = explain_axes(in.at(0), "brought to a mean square of 1");
-    e.parameters.push_back(fmt::format("scale {}: one factor per place along {} = {}", scale.shape().str(), axes_text(in[0]), scale.shape().numel()));
+    e.parameters.push_back(
+        fmt::format("scale {}: one factor per place along {} = {}", scale.shape().str(), axes_text(in[0]), scale.shape().numel()));
     return e;
   }
 };
 }  // namespace
 
 RMSNormalization::RMSNormalization(const RMSNormalizationOptions& o) : Layer(make_impl<RMSNormalizationImpl>(o)) {}
-Layer RMSNormalization::from_config(const Dict& c) { return RMSNormalization(options_from<RMSNormalizationOptions>(c, "RMSNormalization")); }
+Layer RMSNormalization::from_config(const Dict& c) {
+  return RMSNormalization(options_from<RMSNormalizationOptions>(c, "RMSNormalization"));
+}
 
 }  // namespace keras::layers

@@ -19,7 +19,11 @@ struct SpectralNormalizationImpl : LayerImpl {
     if (!layer) throw ValueError("SpectralNormalization was given an empty Layer");
     init_common("SpectralNormalization", o);
     if (iterations <= 0)
-      throw ValueError(ErrorText{.what = "SpectralNormalization: power_iterations must be positive", .where = where(), .expected = "1 or more", .received = std::to_string(iterations)}.str());
+      throw ValueError(ErrorText{.what = "SpectralNormalization: power_iterations must be positive",
+                                 .where = where(),
+                                 .expected = "1 or more",
+                                 .received = std::to_string(iterations)}
+                           .str());
     track("layer", layer.impl());
   }
   void build(const std::vector<Shape>& inputs) override {
@@ -33,9 +37,17 @@ struct SpectralNormalizationImpl : LayerImpl {
         for (const Variable& v : own)
           if (!found && v.name() == name) kernel = v, found = true;
     if (!found)
-      throw ValueError(ErrorText{.what = "SpectralNormalization: the layer has neither kernel nor embeddings", .where = where(), .expected = "a layer with a weight of one of these names", .received = "layer \"" + inner.name() + "\" (" + inner.class_name() + ")"}.str());
+      throw ValueError(ErrorText{.what = "SpectralNormalization: the layer has neither kernel nor embeddings",
+                                 .where = where(),
+                                 .expected = "a layer with a weight of one of these names",
+                                 .received = "layer \"" + inner.name() + "\" (" + inner.class_name() + ")"}
+                           .str());
     own_trainable_.push_back(kernel);  // Keras tracks it here too: first among the weights, and once more in saved files
-    vector_u = add_weight({.name = "vector_u", .shape = {1, kernel.shape().back()}, .initializer = initializers::TruncatedNormal({.stddev = 0.02}), .dtype = std::string(dtype_name(kernel.dtype())), .trainable = false});
+    vector_u = add_weight({.name = "vector_u",
+                           .shape = {1, kernel.shape().back()},
+                           .initializer = initializers::TruncatedNormal({.stddev = 0.02}),
+                           .dtype = std::string(dtype_name(kernel.dtype())),
+                           .trainable = false});
   }
   Tensors call(const Call& c) override {
     if (c.training) normalise();
@@ -65,13 +77,15 @@ struct SpectralNormalizationImpl : LayerImpl {
   static Value serialize_part(const Layer& l) { return layers::serialize(l); }
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>& out) const override {
     Explanation e = inner.impl()->explain(in, out);
-    e.parameters.insert(e.parameters.begin(), fmt::format("vector_u {}: one number per place on the last axis of the {}, not trained = {}", vector_u.shape().str(), kernel.name(), vector_u.shape().numel()));
+    e.parameters.insert(e.parameters.begin(), fmt::format("vector_u {}: one number per place on the last axis of the {}, not trained = {}",
+                                                          vector_u.shape().str(), kernel.name(), vector_u.shape().numel()));
     return e;
   }
 };
 }  // namespace
 
-SpectralNormalization::SpectralNormalization(const Layer& layer, const SpectralNormalizationOptions& o) : Layer(make_impl<SpectralNormalizationImpl>(layer, o)) {}
+SpectralNormalization::SpectralNormalization(const Layer& layer, const SpectralNormalizationOptions& o)
+    : Layer(make_impl<SpectralNormalizationImpl>(layer, o)) {}
 Layer SpectralNormalization::from_config(const Dict& c) {
   Layer inner = deserialize(c.at("layer"));
   SpectralNormalization made(inner, options_from<SpectralNormalizationOptions>(c, "SpectralNormalization"));

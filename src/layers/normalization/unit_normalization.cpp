@@ -19,11 +19,15 @@ struct UnitNormalizationImpl : Normalizer {
     return {ops::normalize(c.input(), axis, 2, 1e-12)};
   }
   Dict own_config() const override { return {{"axis", to_value(axis)}}; }
-  Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>&) const override { return explain_axes(in.at(0), "brought to length 1"); }
+  Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>&) const override {
+    return explain_axes(in.at(0), "brought to length 1");
+  }
 };
 }  // namespace
 
 UnitNormalization::UnitNormalization(const UnitNormalizationOptions& o) : Layer(make_impl<UnitNormalizationImpl>(o)) {}
-Layer UnitNormalization::from_config(const Dict& c) { return UnitNormalization(options_from<UnitNormalizationOptions>(c, "UnitNormalization")); }
+Layer UnitNormalization::from_config(const Dict& c) {
+  return UnitNormalization(options_from<UnitNormalizationOptions>(c, "UnitNormalization"));
+}
 
 }  // namespace keras::layers

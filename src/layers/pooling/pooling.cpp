@@ -1,9 +1,9 @@
 // What lives here: one inside each for window, global and adaptive pooling.
 #include <keras/layers/pooling/pooling.h>
-#include <keras/ops/nn.h>
+#include <keras/ops.h>
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "layers/layer_impl.h"
 #include "prims/build.h"
@@ -16,7 +16,11 @@ std::string check_format(const LayerImpl& l, const std::optional<std::string>& g
   std::string f = given.value_or("channels_last");
   std::vector<std::string> known = {"channels_last", "channels_first"};
   if (std::find(known.begin(), known.end(), f) == known.end())
-    throw ValueError(ErrorText{.what = "data_format is unknown" + did_you_mean(f, known), .where = fmt::format("layer \"{}\" ({})", l.name(), l.class_name()), .expected = "channels_last or channels_first", .received = f}.str());
+    throw ValueError(ErrorText{.what = "data_format is unknown" + did_you_mean(f, known),
+                               .where = fmt::format("layer \"{}\" ({})", l.name(), l.class_name()),
+                               .expected = "channels_last or channels_first",
+                               .received = f}
+                         .str());
   return f;
 }
 std::string axis_text(int64_t n) { return n < 0 ? "None" : std::to_string(n); }
@@ -33,25 +37,35 @@ struct PoolingImpl : LayerImpl {
     strides = o.strides ? o.strides->expand(n, "strides") : pool_size;
     data_format = check_format(*this, o.data_format);
     auto fail = [&](const std::string& what, const std::string& expected, const std::string& received) {
-      throw ValueError(ErrorText{.what = class_name_ + ": " + what, .where = fmt::format("layer \"{}\" ({})", name_, class_name_), .expected = expected, .received = received}.str());
+      throw ValueError(ErrorText{.what = class_name_ + ": " + what,
+                                 .where = fmt::format("layer \"{}\" ({})", name_, class_name_),
+                                 .expected = expected,
+                                 .received = received}
+                           .str());
     };
     for (int64_t d : pool_size)
       if (d < 1) fail("pool_size must be positive", "sizes >= 1", Shape(pool_size).str());
     for (int64_t d : strides)
       if (d < 1) fail("strides must be positive", "strides >= 1", Shape(strides).str());
     std::transform(padding.begin(), padding.end(), padding.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    if (padding != "valid" && padding != "same") fail("padding is unknown" + did_you_mean(padding, {"valid", "same"}), "valid or same", padding);
+    if (padding != "valid" && padding != "same")
+      fail("padding is unknown" + did_you_mean(padding, {"valid", "same"}), "valid or same", padding);
     input_spec_ = {{.ndim = rank + 2}};
+    built_ = true;
   }
   Tensors call(const Call& c) override {
     if (padding == "valid")
       for (int i = 0; i < spatial; ++i) {
         int64_t n = c.input().shape()[data_format == "channels_last" ? i + 1 : i + 2];
         if (n >= 0 && n < pool_size[static_cast<size_t>(i)])
-          throw ValueError(ErrorText{.what = class_name_ + ": the input is smaller than the window", .where = fmt::format("layer \"{}\" ({})", name_, class_name_),
-                                     .expected = fmt::format("at least {} on spatial axis {}", pool_size[static_cast<size_t>(i)], i), .received = c.input().shape().str()}.str());
+          throw ValueError(ErrorText{.what = class_name_ + ": the input is smaller than the window",
+                                     .where = fmt::format("layer \"{}\" ({})", name_, class_name_),
+                                     .expected = fmt::format("at least {} on spatial axis {}", pool_size[static_cast<size_t>(i)], i),
+                                     .received = c.input().shape().str()}
+                               .str());
       }
-    return {max ? ops::max_pool(c.input(), pool_size, strides, padding, data_format) : ops::average_pool(c.input(), pool_size, strides, padding, data_format)};
+    return {max ? ops::max_pool(c.input(), pool_size, strides, padding, data_format)
+                : ops::average_pool(c.input(), pool_size, strides, padding, data_format)};
   }
   Dict own_config() const override {
     return {{"pool_size", Value(pool_size)}, {"padding", padding}, {"strides", Value(strides)}, {"data_format", data_format}};
@@ -65,8 +79,11 @@ struct PoolingImpl : LayerImpl {
       else if (i < 0 || i >= spatial) e.axes.push_back("channels, each pooled by itself");
       else {
         size_t k = static_cast<size_t>(i);
-        e.axes.push_back(padding == "valid" ? fmt::format("({} - {}) / {} + 1 = {}: windows of {}, stride {}, valid padding", axis_text(in[0][a]), pool_size[k], strides[k], axis_text(out[0][a]), pool_size[k], strides[k])
-                                            : fmt::format("{} / {} rounded up = {}: stride {}, same padding", axis_text(in[0][a]), strides[k], axis_text(out[0][a]), strides[k]));
+        e.axes.push_back(padding == "valid"
+                             ? fmt::format("({} - {}) / {} + 1 = {}: windows of {}, stride {}, valid padding", axis_text(in[0][a]),
+                                           pool_size[k], strides[k], axis_text(out[0][a]), pool_size[k], strides[k])
+                             : fmt::format("{} / {} rounded up = {}: stride {}, same padding", axis_text(in[0][a]), strides[k],
+                                           axis_text(out[0][a]), strides[k]));
       }
     }
     return e;
@@ -82,6 +99,7 @@ struct GlobalPoolingImpl : LayerImpl {
     data_format = check_format(*this, o.data_format);
     input_spec_ = {{.ndim = rank + 2}};
     supports_masking_ = !m && rank == 1;
+    built_ = true;
   }
   bool uses_mask() const override { return supports_masking_; }
   Tensors call(const Call& c) override {
@@ -89,10 +107,13 @@ struct GlobalPoolingImpl : LayerImpl {
     for (int i = 0; i < spatial; ++i) axes.push_back(data_format == "channels_last" ? i + 1 : i + 2);
     const Tensor& x = c.input();
     if (max) return {prims::reduce(prims::reduce_max_prim, x, axes, keepdims)};
-    if (supports_masking_ && c.mask().defined()) {
-      Tensor m = prims::cast(c.mask(), x.dtype());
+    Tensor mask = c.tensor(1, "mask");
+    if (!mask.defined()) mask = c.mask();
+    if (supports_masking_ && mask.defined()) {
+      Tensor m = prims::cast(ops::cast(mask, DType::Bool), x.dtype());
       m = prims::reshape(m, data_format == "channels_last" ? Shape{m.shape()[0], m.shape()[1], 1} : Shape{m.shape()[0], 1, m.shape()[1]});
-      Tensor sum = prims::reduce_sum(prims::mul(x, m), axes, keepdims), count = prims::reduce_sum(m, axes, keepdims);
+      Tensor kept = ops::where(ops::cast(m, DType::Bool), x, prims::scalar(x, 0));
+      Tensor sum = prims::reduce_sum(kept, axes, keepdims), count = prims::reduce_sum(m, axes, keepdims);
       return {prims::div(sum, count)};
     }
     Shape s = x.shape();
@@ -106,7 +127,10 @@ struct GlobalPoolingImpl : LayerImpl {
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>& out) const override {
     Explanation e{{}, {}, {"pooling has no parameters"}};
     for (int a = 0; a < out[0].rank(); ++a)
-      e.axes.push_back(a == 0 ? "batch, as it came in" : out[0][a] == 1 && keepdims ? "1: kept where an axis was pooled away (keepdims)" : fmt::format("channels: one {} over all positions of {}", max ? "maximum" : "mean", in[0].str()));
+      e.axes.push_back(a == 0 ? "batch, as it came in"
+                       : out[0][a] == 1 && keepdims
+                           ? "1: kept where an axis was pooled away (keepdims)"
+                           : fmt::format("channels: one {} over all positions of {}", max ? "maximum" : "mean", in[0].str()));
     return e;
   }
 };
@@ -120,12 +144,14 @@ struct AdaptivePoolingImpl : LayerImpl {
     init_common(fmt::format("Adaptive{}Pooling{}D", m ? "Max" : "Average", rank), o);
     output_size = size.expand(static_cast<size_t>(rank), "output_size");
     for (int64_t d : output_size)
-      if (d < 1) throw ValueError(ErrorText{.what = class_name_ + ": output_size must be positive", .received = Shape(output_size).str()}.str());
+      if (d < 1)
+        throw ValueError(ErrorText{.what = class_name_ + ": output_size must be positive", .received = Shape(output_size).str()}.str());
     data_format = check_format(*this, o.data_format);
     input_spec_ = {{.ndim = rank + 2}};
   }
   Tensors call(const Call& c) override {
-    return {max ? ops::adaptive_max_pool(c.input(), output_size, data_format) : ops::adaptive_average_pool(c.input(), output_size, data_format)};
+    return {max ? ops::adaptive_max_pool(c.input(), output_size, data_format)
+                : ops::adaptive_average_pool(c.input(), output_size, data_format)};
   }
   Dict own_config() const override { return {{"output_size", Value(output_size)}, {"data_format", data_format}}; }
 };
@@ -134,16 +160,22 @@ Sizes sizes(const Value& v) { return v.is_list() ? Sizes(v.as_ints()) : Sizes(v.
 
 }  // namespace
 
-template <int R, bool M> Pooling<R, M>::Pooling(const Sizes& size, const PoolingOptions& o) : Layer(make_impl<PoolingImpl>(R, M, size, o)) {}
+template <int R, bool M> Pooling<R, M>::Pooling(const Sizes& size, const PoolingOptions& o)
+    : Layer(make_impl<PoolingImpl>(R, M, size, o)) {}
 template <int R, bool M> Layer Pooling<R, M>::from_config(const Dict& c) {
   auto o = options_from<PoolingOptions>(c, "Pooling");
   if (const Value* v = c.find("strides"); v && !v->is_null()) o.strides = sizes(*v);
   return Pooling(c.contains("pool_size") ? sizes(c.at("pool_size")) : Sizes(2), o);
 }
 template <int R, bool M> GlobalPooling<R, M>::GlobalPooling(const GlobalPoolingOptions& o) : Layer(make_impl<GlobalPoolingImpl>(R, M, o)) {}
-template <int R, bool M> Layer GlobalPooling<R, M>::from_config(const Dict& c) { return GlobalPooling(options_from<GlobalPoolingOptions>(c, "GlobalPooling")); }
-template <int R, bool M> AdaptivePooling<R, M>::AdaptivePooling(const Sizes& size, const AdaptivePoolingOptions& o) : Layer(make_impl<AdaptivePoolingImpl>(R, M, size, o)) {}
-template <int R, bool M> Layer AdaptivePooling<R, M>::from_config(const Dict& c) { return AdaptivePooling(sizes(c.at("output_size")), options_from<AdaptivePoolingOptions>(c, "AdaptivePooling")); }
+template <int R, bool M> Layer GlobalPooling<R, M>::from_config(const Dict& c) {
+  return GlobalPooling(options_from<GlobalPoolingOptions>(c, "GlobalPooling"));
+}
+template <int R, bool M> AdaptivePooling<R, M>::AdaptivePooling(const Sizes& size, const AdaptivePoolingOptions& o)
+    : Layer(make_impl<AdaptivePoolingImpl>(R, M, size, o)) {}
+template <int R, bool M> Layer AdaptivePooling<R, M>::from_config(const Dict& c) {
+  return AdaptivePooling(sizes(c.at("output_size")), options_from<AdaptivePoolingOptions>(c, "AdaptivePooling"));
+}
 
 #define X(rank, max)                       \
   template class Pooling<rank, max>;       \

@@ -35,8 +35,8 @@ struct MultiHeadAttentionOptions {
   bool use_gate = false;
   std::optional<int64_t> seed{};
   KERAS_LAYER_OPTIONS
-  KERAS_FIELDS(value_dim, dropout, use_bias, use_gate, sliding_window, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
-               activity_regularizer, kernel_constraint, bias_constraint, seed)
+  KERAS_FIELDS(value_dim, dropout, use_bias, use_gate, sliding_window, kernel_initializer, bias_initializer, kernel_regularizer,
+               bias_regularizer, activity_regularizer, kernel_constraint, bias_constraint, seed)
 };
 /// Keras' MultiHeadAttention (Vaswani et al. 2017): query, key and value are projected to num_heads heads of key_dim (value_dim) numbers,
 /// each head attends, and the heads' results are projected to the output: (batch, Tq, output). ValueError when value and key differ in
@@ -64,14 +64,15 @@ struct GroupQueryAttentionOptions {
   bool use_gate = false;
   std::optional<int64_t> seed{};
   KERAS_LAYER_OPTIONS
-  KERAS_FIELDS(use_bias, use_gate, sliding_window, dropout, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
-               kernel_constraint, bias_constraint, seed)
+  KERAS_FIELDS(use_bias, use_gate, sliding_window, dropout, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+               activity_regularizer, kernel_constraint, bias_constraint, seed)
 };
 /// Keras' GroupQueryAttention (Ainslie et al. 2023): as MultiHeadAttention, with num_query_heads / num_key_value_heads query heads sharing
 /// each head of key and value. Inputs have rank 3; the output has the query's shape.
 class GroupQueryAttention : public Layer {
  public:
-  GroupQueryAttention(int64_t head_dim, int64_t num_query_heads, int64_t num_key_value_heads, const GroupQueryAttentionOptions& options = {});
+  GroupQueryAttention(int64_t head_dim, int64_t num_query_heads, int64_t num_key_value_heads,
+                      const GroupQueryAttentionOptions& options = {});
   static Layer from_config(const Dict& config);
 };
 using GroupedQueryAttention = GroupQueryAttention;

@@ -6,7 +6,7 @@
 
 namespace keras::layers {
 
-// Fields that all convolutions share, in Keras' words. `padding`: "valid", "same", in one dimension also "causal".
+// Fields that all convolutions share, in Keras' words. `padding`: "valid", "same", of Conv1D also "causal".
 struct ConvOptions {
   Sizes strides = 1;
   std::string padding = "valid";
@@ -23,8 +23,8 @@ struct ConvOptions {
   Constraint kernel_constraint{};
   Constraint bias_constraint{};
   KERAS_LAYER_OPTIONS
-  KERAS_FIELDS(padding, data_format, groups, activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
-               activity_regularizer, kernel_constraint, bias_constraint)
+  KERAS_FIELDS(padding, data_format, groups, activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer,
+               bias_regularizer, activity_regularizer, kernel_constraint, bias_constraint)
 };
 struct DepthwiseConvOptions {
   Sizes strides = 1;
@@ -42,8 +42,8 @@ struct DepthwiseConvOptions {
   Constraint depthwise_constraint{};
   Constraint bias_constraint{};
   KERAS_LAYER_OPTIONS
-  KERAS_FIELDS(padding, depth_multiplier, data_format, activation, use_bias, depthwise_initializer, bias_initializer, depthwise_regularizer, bias_regularizer,
-               activity_regularizer, depthwise_constraint, bias_constraint)
+  KERAS_FIELDS(padding, depth_multiplier, data_format, activation, use_bias, depthwise_initializer, bias_initializer, depthwise_regularizer,
+               bias_regularizer, activity_regularizer, depthwise_constraint, bias_constraint)
 };
 struct SeparableConvOptions {
   Sizes strides = 1;
@@ -65,7 +65,8 @@ struct SeparableConvOptions {
   Constraint bias_constraint{};
   KERAS_LAYER_OPTIONS
   KERAS_FIELDS(padding, data_format, depth_multiplier, activation, use_bias, depthwise_initializer, pointwise_initializer, bias_initializer,
-               depthwise_regularizer, pointwise_regularizer, bias_regularizer, activity_regularizer, depthwise_constraint, pointwise_constraint, bias_constraint)
+               depthwise_regularizer, pointwise_regularizer, bias_regularizer, activity_regularizer, depthwise_constraint,
+               pointwise_constraint, bias_constraint)
 };
 struct ConvTransposeOptions {
   Sizes strides = 1;
@@ -83,8 +84,8 @@ struct ConvTransposeOptions {
   Constraint kernel_constraint{};
   Constraint bias_constraint{};
   KERAS_LAYER_OPTIONS
-  KERAS_FIELDS(padding, data_format, activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
-               kernel_constraint, bias_constraint)
+  KERAS_FIELDS(padding, data_format, activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+               activity_regularizer, kernel_constraint, bias_constraint)
 };
 
 /// Keras' Conv1D, Conv2D, Conv3D: (batch, spatial…, channels) → (batch, new spatial…, filters); kernel_size x (channels / groups) x

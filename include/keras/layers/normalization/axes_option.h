@@ -1,11 +1,16 @@
 // What lives here: how an option that is one axis or several is written into configurations: a number or a list, as it was given.
 #pragma once
+#include <concepts>
+
 #include <keras/ops/types.h>
 #include <keras/serial/fields.h>
 
 namespace keras {
 
-inline Value to_value(const Axes& axes) { return axes.all() ? Value() : axes.single() ? Value(axes.list().at(0)) : Value(axes.list()); }
+/// A template, so that an overload for Axes in a nearer namespace is preferred.
+template <std::same_as<Axes> T> Value to_value(const T& axes) {
+  return axes.all() ? Value() : axes.single() ? Value(axes.list().at(0)) : Value(axes.list());
+}
 
 template <> struct serial::reader<Axes> {
   static Axes read(const Value& v) {

@@ -25,8 +25,9 @@ struct BatchNormalizationOptions {
   double renorm_momentum = 0.99;
   bool synchronized = false;
   KERAS_LAYER_OPTIONS
-  KERAS_FIELDS(axis, momentum, epsilon, center, scale, beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer,
-               beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint, synchronized, renorm, renorm_clipping, renorm_momentum)
+  KERAS_FIELDS(axis, momentum, epsilon, center, scale, beta_initializer, gamma_initializer, moving_mean_initializer,
+               moving_variance_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint, synchronized, renorm,
+               renorm_clipping, renorm_momentum)
 };
 /// Keras' BatchNormalization (Ioffe & Szegedy 2015): each channel to mean 0 and variance 1 over the batch in training, by moving averages
 /// at inference and while frozen, then times gamma plus beta. The shape is kept; 4 numbers per channel, 2 of them not trained (7

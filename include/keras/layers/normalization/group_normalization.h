@@ -18,7 +18,8 @@ struct GroupNormalizationOptions {
   Constraint beta_constraint{};
   Constraint gamma_constraint{};
   KERAS_LAYER_OPTIONS
-  KERAS_FIELDS(groups, axis, epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint)
+  KERAS_FIELDS(groups, axis, epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer,
+               beta_constraint, gamma_constraint)
 };
 /// Keras' GroupNormalization (Wu & He 2018): each group of channels of each sample to mean 0 and variance 1 over all its positions, then
 /// times gamma plus beta, one of each per channel. The shape is kept. ValueError when the channels can't be divided into the groups.

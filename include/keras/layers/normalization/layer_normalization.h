@@ -20,7 +20,8 @@ struct LayerNormalizationOptions {
   /// Deprecated in Keras: divides by the deviation without taking the mean away, and has no beta. RMSNormalization is meant.
   bool rms_scaling = false;
   KERAS_LAYER_OPTIONS
-  KERAS_FIELDS(axis, epsilon, center, scale, rms_scaling, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint)
+  KERAS_FIELDS(axis, epsilon, center, scale, rms_scaling, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer,
+               beta_constraint, gamma_constraint)
 };
 /// Keras' LayerNormalization (Ba et al. 2016): each sample to mean 0 and variance 1 over `axis`, alike in training and inference, then
 /// times gamma plus beta. The shape is kept; 2 numbers per place along `axis`. ValueError when such an axis has no known size.
