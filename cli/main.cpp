@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <map>
 #include <iostream>
 #include <sstream>
 
@@ -149,6 +150,32 @@ std::vector<std::string> split(const std::string& s, char by) {
   return out;
 }
 
+/// "0:1.0,1:2.5", or JSON: {"0": 1.0, "1": 2.5}.
+std::map<int64_t, double> class_weights(const std::string& text) {
+  std::map<int64_t, double> out;
+  try {
+    auto whole = [](const std::string& s, auto read) {
+      size_t end = 0;
+      auto v = read(s, &end);
+      if (end != s.size()) throw std::invalid_argument(s);
+      return v;
+    };
+    auto index = [&](const std::string& s) { return whole(s, [](const std::string& t, size_t* e) { return std::stoll(t, e); }); };
+    if (text[0] == '{') {
+      for (const auto& [k, w] : utils::parse_json(text).as_dict()) out[index(k)] = w.as_float();
+      return out;
+    }
+    for (const std::string& pair : split(text, ',')) {
+      size_t at = pair.find(':');
+      if (at == std::string::npos) throw std::invalid_argument(pair);
+      out[index(pair.substr(0, at))] = whole(pair.substr(at + 1), [](const std::string& t, size_t* e) { return std::stod(t, e); });
+    }
+  } catch (const std::exception&) {
+    throw ValueError(ErrorText{.what = "--class-weight can't be read", .expected = "0:1.0,1:2.5 or JSON, {\"0\": 1.0, \"1\": 2.5}", .received = text}.str());
+  }
+  return out;
+}
+
 /// JSON given in place, or a file that holds it.
 Value json_or_file(const std::string& text) {
   size_t at = text.find_first_not_of(" \n\t");
@@ -256,17 +283,7 @@ int main(int argc, char** argv) {
         Data v = read_data(validation, m, true);
         o.validation_data = {v.x, v.y, v.w};
       }
-      if (!class_weight.empty()) {
-        if (class_weight[0] == '{') {
-          for (const auto& [k, w] : utils::parse_json(class_weight).as_dict()) o.class_weight[std::stoll(k)] = w.as_float();
-        } else {
-          for (const std::string& pair : split(class_weight, ',')) {
-            size_t at = pair.find(':');
-            if (at == std::string::npos) throw ValueError(ErrorText{.what = "--class-weight can't be read", .expected = "0:1.0,1:2.5 or JSON", .received = class_weight}.str());
-            o.class_weight[std::stoll(pair.substr(0, at))] = std::stod(pair.substr(at + 1));
-          }
-        }
-      }
+      if (!class_weight.empty()) o.class_weight = class_weights(class_weight);
       if (!callbacks.empty()) {
         Value list = json_or_file(callbacks);
         if (list.is_dict()) list = List{list};
