@@ -84,6 +84,7 @@ std::string FunctionalImpl::explanation(const std::vector<Shape>& inputs, const 
   std::string text = layers::explained_call(name_, class_name_, in, out);
 
   std::map<const Operation*, int> calls, seen;
+  std::map<const Operation*, std::string> told;  // what the first call of each was told to be
   for (const Step& s : steps_) ++calls[s.operation.get()];
   std::string before = inputs_.size() == 1 ? inputs_[0].impl()->history.operation->name() : "";
   for (const Tensor& t : inputs_) {
@@ -111,10 +112,12 @@ std::string FunctionalImpl::explanation(const std::vector<Shape>& inputs, const 
       part = layers::explained_call(op->name(), op->class_name(), from, to) + layers::explained_axes(layers::compared_axes(from, to.empty() ? Shape() : to[0], op->class_name()), to.empty() ? Shape() : to[0]) +
              "  a function of keras::ops: no parameters\n";
     }
+    bool again = calls[op] > 1 && !told.emplace(op, part).second && told[op] == part;
+    if (again) part = part.substr(0, part.find('\n') + 1);
     if (joined(sources) != before) part += "  fed by " + joined(sources) + "\n";
     if (calls[op] > 1) {
       int nth = ++seen[op];
-      part += fmt::format("  call {} of {}{}\n", nth, calls[op], nth == 1 ? "" : ": the same weights as in the first, which the model counts once");
+      part += fmt::format("  call {} of {}{}{}\n", nth, calls[op], nth == 1 ? "" : ": the same weights as in the first, which the model counts once", again ? "; all else as there" : "");
     }
     text += "\n" + layers::indented(part);
     before = op->name();

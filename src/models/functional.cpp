@@ -42,6 +42,10 @@ const core::Compiled& ModelImpl::predict_step(const std::vector<ir::Type>& types
   steps_.store(made, std::memory_order_release);
   return *made->compiled;
 }
+void ModelImpl::forget_steps() {
+  delete steps_.exchange(nullptr);
+  if (trainer) trainer->train_steps.clear(), trainer->test_steps.clear();
+}
 std::vector<Layer> ModelImpl::layers() const {
   std::vector<Layer> out;
   for (const auto& l : sublayers()) out.emplace_back(l);
@@ -286,6 +290,7 @@ void SequentialImpl::add(const Layer& layer) {
 }
 void SequentialImpl::pop() {
   if (layers_.empty()) throw ValueError("pop: model \"" + name_ + "\" has no layers");
+  std::erase(found_, layers_.back().impl());  // it was called by this model, and is no part of it any more
   layers_.pop_back();
   if (!chain_.empty()) chain_.pop_back();
   rebuild();
@@ -293,6 +298,7 @@ void SequentialImpl::pop() {
 void SequentialImpl::rebuild() {
   functional_.reset();
   built_ = false;
+  forget_steps();
   if (layers_.empty() || layers_[0].class_name() != "InputLayer") chain_.clear();
   else if (layers_.size() > 1) ensure_built({layers_[0].impl()->batch_input_shape_.value()});
 }

@@ -28,6 +28,8 @@ class ModelImpl : public layers::LayerImpl {
 
   /// The compiled forward pass for inputs of these types; safe from many threads.
   const core::Compiled& predict_step(const std::vector<ir::Type>& types);
+  /// Drops what was compiled: the model computes something else from now on.
+  void forget_steps();
 
   std::unique_ptr<Trainer> trainer;
 
