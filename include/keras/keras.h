@@ -16,6 +16,8 @@
 #include <keras/dtype_policies.h>
 #include <keras/initializers.h>
 #include <keras/layers/activations/activations.h>
+#include <keras/layers/attention/attention.h>
+#include <keras/layers/attention/multi_head_attention.h>
 #include <keras/layers/convolutional/conv.h>
 #include <keras/layers/core/activation.h>
 #include <keras/layers/core/dense.h>
@@ -26,7 +28,13 @@
 #include <keras/layers/input_spec.h>
 #include <keras/layers/layer.h>
 #include <keras/layers/merging/merge.h>
+#include <keras/layers/normalization/axes_option.h>
 #include <keras/layers/normalization/batch_normalization.h>
+#include <keras/layers/normalization/group_normalization.h>
+#include <keras/layers/normalization/layer_normalization.h>
+#include <keras/layers/normalization/rms_normalization.h>
+#include <keras/layers/normalization/spectral_normalization.h>
+#include <keras/layers/normalization/unit_normalization.h>
 #include <keras/layers/pooling/pooling.h>
 #include <keras/layers/preprocessing/rescaling.h>
 #include <keras/layers/regularization/activity_regularization.h>
@@ -44,6 +52,7 @@
 #include <keras/models/callback.h>
 #include <keras/models/data.h>
 #include <keras/models/model.h>
+#include <keras/numpy_random.h>
 #include <keras/ops.h>
 #include <keras/ops/core.h>
 #include <keras/ops/image.h>
