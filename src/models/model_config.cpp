@@ -109,16 +109,18 @@ Dict FunctionalImpl::own_config() const {
     d.set("inbound_nodes", inbound);
     layers.push_back(d);
   }
-  auto refs = [&](const Tensors& ts, bool list) -> Value {
+  auto refs = [&](const Tensors& ts, bool list, const Keys& keys) -> Value {
     List l;
     for (const Tensor& t : ts) {
       const auto& h = t.impl()->history;
       int node = numbers.at({h.operation.get(), h.node});
       l.push_back(List{h.operation->name(), node, h.index});
     }
-    return list || l.size() > 1 ? Value(l) : l[0];
+    Dict named;
+    for (const auto& [key, at] : keys) named.set(key, l[at]);
+    return !keys.empty() ? Value(named) : list || l.size() > 1 ? Value(l) : l[0];
   };
-  return Dict{{"layers", layers}, {"input_layers", refs(inputs_, inputs_are_list)}, {"output_layers", refs(outputs_, outputs_are_list)}};
+  return Dict{{"layers", layers}, {"input_layers", refs(inputs_, inputs_are_list, input_keys)}, {"output_layers", refs(outputs_, outputs_are_list, output_keys)}};
 }
 
 static Value with_compile(const ModelImpl& m, Dict d) {
@@ -296,7 +298,7 @@ std::shared_ptr<ModelImpl> functional_from_config(const Dict& config) {
     pending = std::move(later);
   }
   bool inputs_list = false, outputs_list = false;
-  auto read_refs = [&](const Value& v, bool* is_list) {
+  auto read_refs = [&](const Value& v, bool* is_list, FunctionalImpl::Keys* keys) {
     Tensors ts;
     auto one = [&](const List& r) { ts.push_back(reader.tensor(r.at(0).as_string(), static_cast<int>(r.at(1).as_int()), static_cast<int>(r.at(2).as_int()))); };
     auto walk = [&](auto&& self, const Value& e) -> void {
@@ -307,17 +309,37 @@ std::shared_ptr<ModelImpl> functional_from_config(const Dict& config) {
       else if (e.is_dict())
         for (const auto& [k, x] : e.as_dict()) self(self, x);
     };
-    walk(walk, v);
+    if (!v.is_dict()) {
+      walk(walk, v);
+      return ts;
+    }
+    // Keras flattens a dictionary by its sorted keys.
+    std::map<std::string, size_t> sorted;
+    for (const auto& [k, x] : v.as_dict()) sorted.emplace(k, 0);
+    size_t next = 0;
+    for (auto& [k, at] : sorted) at = next++, walk(walk, v.get(k));
+    if (ts.size() == sorted.size())
+      for (const auto& [k, x] : v.as_dict()) keys->emplace_back(k, sorted.at(k));
     return ts;
   };
-  Tensors inputs = read_refs(config.at("input_layers"), &inputs_list), outputs = read_refs(config.at("output_layers"), &outputs_list);
+  FunctionalImpl::Keys input_keys, output_keys;
+  Tensors inputs = read_refs(config.at("input_layers"), &inputs_list, &input_keys), outputs = read_refs(config.at("output_layers"), &outputs_list, &output_keys);
   auto model = std::make_shared<FunctionalImpl>(inputs, outputs, name, trainable);
   model->inputs_are_list = inputs_list, model->outputs_are_list = outputs_list;
+  model->input_keys = input_keys, model->output_keys = output_keys;
   if (!trainable) model->set_trainable(false);
   return model;
 }
 
+// So that wrappers (TimeDistributed) find models in their configurations too.
+static void register_models() {
+  layers::register_layer("Sequential", [](const Dict& c) { return Layer(sequential_from_config(c)); });
+  for (const char* name : {"Functional", "Model"}) layers::register_layer(name, [](const Dict& c) { return Layer(functional_from_config(c)); });
+}
+
 Layer deserialize_any(const Value& saved) {
+  static std::once_flag once;
+  std::call_once(once, register_models);
   const std::string cls = saved.get("class_name").is_string() ? saved.get("class_name").as_string() : "";
   const Value& config = saved.get("config");
   if (cls == "Sequential") {

@@ -198,6 +198,18 @@ Tensor tensordot_of(const Tensor& x1, const Tensor& x2, const Value& axes) {
   };
   return ops::tensordot(x1, x2, list(axes.as_list().at(0)), list(axes.as_list().at(1)));
 }
+Tensor norm_of(const Tensor& x, const Value& ord, const Axes& axis, bool keepdims) {
+  if (ord.is_string()) return ops::norm(x, ord.as_string(), axis, keepdims);
+  return ops::norm(x, ord.is_null() ? std::optional<double>() : ord.as_float(), axis, keepdims);
+}
+std::pair<Tensor, Tensor> stft_of(const Tensor& x, int64_t length, int64_t stride, int64_t fft_length, const Value& window, bool center) {
+  if (window.is_list()) return ops::stft(x, length, stride, fft_length, list_tensor(window), center);
+  return ops::stft(x, length, stride, fft_length, window.is_null() ? std::string() : window.as_string(), center);
+}
+Tensor istft_of(const std::pair<Tensor, Tensor>& x, int64_t sequence, int64_t stride, int64_t fft_length, std::optional<int64_t> length, const Value& window, bool center) {
+  if (window.is_list()) return ops::istft(x, sequence, stride, fft_length, length, list_tensor(window), center);
+  return ops::istft(x, sequence, stride, fft_length, length, window.is_null() ? std::string() : window.as_string(), center);
+}
 // Python's x[key]: numbers, slices, "...", None and tensors, alone or in a list.
 Tensor get_item_of(const std::vector<Arg>& a) {
   std::vector<Index> key;
@@ -508,6 +520,44 @@ const Row kRows[] = {
     OP("ops.nn", "TanhShrink", ops::tanh_shrink, "*x"),
     OP("ops.nn", "Threshold", ops::threshold, "*x, threshold, default_value"),
     OP("ops.nn", "Unfold", ops::unfold, "*x, kernel_size, dilation=1, padding=0, stride=1"),
+    // ---- keras.ops.math
+    OP("ops.math", "CDist", ops::cdist, "*x, *y"),
+    OP("ops.math", "Erf", ops::erf, "*x"),
+    OP("ops.math", "Erfc", ops::erfc, "*x"),
+    OP("ops.math", "Erfinv", ops::erfinv, "*x"),
+    OP("ops.math", "ExtractSequences", ops::extract_sequences, "*x, sequence_length, sequence_stride"),
+    OP("ops.math", "FFT", ops::fft, "*x"),
+    OP("ops.math", "FFT2", ops::fft2, "*x"),
+    OP("ops.math", "IFFT2", ops::ifft2, "*x"),
+    OP("ops.math", "IRFFT", ops::irfft, "*x, fft_length=None"),
+    OP("ops.math", "ISTFT", istft_of, "*x, sequence_length, sequence_stride, fft_length, length=None, window='hann', center=True"),
+    OP("ops.math", "InTopK", ops::in_top_k, "*targets, *predictions, k"),
+    OP("ops.math", "Logdet", ops::logdet, "*x"),
+    OP("ops.math", "Logsumexp", ops::logsumexp, "*x, axis=None, keepdims=False"),
+    OP("ops.math", "RFFT", ops::rfft, "*x, fft_length=None"),
+    OP("ops.math", "Rsqrt", ops::rsqrt, "*x"),
+    OP("ops.math", "STFT", stft_of, "*x, sequence_length, sequence_stride, fft_length, window='hann', center=True"),
+    OP("ops.math", "SegmentMax", ops::segment_max, "*data, *segment_ids, num_segments=None, sorted=False"),
+    OP("ops.math", "SegmentMin", ops::segment_min, "*data, *segment_ids, num_segments=None, sorted=False"),
+    OP("ops.math", "SegmentProd", ops::segment_prod, "*data, *segment_ids, num_segments=None, sorted=False"),
+    OP("ops.math", "SegmentSum", ops::segment_sum, "*data, *segment_ids, num_segments=None, sorted=False"),
+    OP("ops.math", "TopK", ops::top_k, "*x, k, sorted=True"),
+    // ---- keras.ops.linalg
+    OP("ops.linalg", "Cholesky", ops::cholesky, "*x, upper=False"),
+    OP("ops.linalg", "CholeskyInverse", ops::cholesky_inverse, "*x, upper=False"),
+    OP("ops.linalg", "Det", ops::det, "*x"),
+    OP("ops.linalg", "Eigh", ops::eigh, "*x"),
+    OP("ops.linalg", "Inv", ops::inv, "*x"),
+    OP("ops.linalg", "Lstsq", ops::lstsq, "*a, *b, rcond=None"),
+    OP("ops.linalg", "LuFactor", ops::lu_factor, "*x"),
+    OP("ops.linalg", "MatrixRank", ops::matrix_rank, "*x, tol=None"),
+    OP("ops.linalg", "Norm", norm_of, "*x, ord=None, axis=None, keepdims=False"),
+    OP("ops.linalg", "Pinv", ops::pinv, "*x, rcond=None"),
+    OP("ops.linalg", "Qr", ops::qr, "*x, mode='reduced'"),
+    OP("ops.linalg", "SVD", ops::svd, "*x, full_matrices=True, compute_uv=True"),
+    OP("ops.linalg", "Solve", ops::solve, "*a, *b"),
+    OP("ops.linalg", "SolveTriangular", ops::solve_triangular, "*a, *b, lower=False"),
+    OP("ops.numpy", "Slogdet", ops::slogdet, "*x"),
     // ---- keras.activations
     OP("activations.activations", "ReLU", relu_of, "*x, negative_slope=0.0, max_value=None, threshold=0.0"),
 };
@@ -670,6 +720,14 @@ const OpClass* find_op_class(const Value& saved) {
   return e ? &table().classes.find(e->row->cls)->second : nullptr;
 }
 
+// Keras writes a size to be found as -1 where shapes have null.
+static Value minus_ones(const Value& shape) {
+  if (!shape.is_list()) return shape;
+  List l;
+  for (const Value& v : shape.as_list()) l.push_back(v.is_null() ? Value(-1) : v);
+  return l;
+}
+
 SavedOp saved_op(const core::OpOperation& op, const CallArgs& given) {
   const Entry* e = find_entry(op.class_name());
   Value raw = op.serialize();
@@ -712,7 +770,7 @@ SavedOp saved_op(const core::OpOperation& op, const CallArgs& given) {
   Dict config{{"name", op.name()}};
   size_t last = 0;
   for (size_t i = 0; i < bound.size(); ++i)
-    if (e->parameters[i].of_call && bound[i]) last = i + 1;
+    if (e->parameters[i].of_call && bound[i] && !args.find(e->parameters[i].name)) last = i + 1;
   for (size_t i = 0; i < bound.size(); ++i) {
     const Parameter& p = e->parameters[i];
     if (!p.of_call) {
@@ -725,7 +783,9 @@ SavedOp saved_op(const core::OpOperation& op, const CallArgs& given) {
       if (a.v.index() != 0)
         throw ValueError(ErrorText{.what = "the operation " + op.class_name() + " can't be saved: Keras takes '" + p.name + "' as a plain value, and here it is a tensor",
                                    .where = "\"" + op.name() + "\"", .fix = "put it into the call of a layer of your own"}.str());
-      config.set(p.name, a.value());
+      config.set(p.name, p.name == "newshape" || p.name == "shape" ? minus_ones(a.value()) : a.value());
+    } else if (const Arg* named = args.find(p.name)) {
+      out.args.kwargs.emplace_back(p.name, *named);
     } else if (i < last) {
       if (p.rest && bound[i] && bound[i]->is_list())
         for (const Arg& a : bound[i]->list()) out.args.args.push_back(a);

@@ -192,6 +192,25 @@ Value legacy_layer(const Value& saved) {
   return out;
 }
 
+// Keras finds short names of losses among its metrics and then refuses the file, also its own.
+Value long_loss_names(const Value& v) {
+  static const std::map<std::string, const char*> names{{"mse", "mean_squared_error"},  {"mae", "mean_absolute_error"}, {"mape", "mean_absolute_percentage_error"},
+                                                        {"msle", "mean_squared_logarithmic_error"}, {"kld", "kl_divergence"}, {"bce", "binary_crossentropy"}};
+  if (v.is_string()) {
+    auto it = names.find(v.as_string());
+    return it == names.end() ? v : Value(it->second);
+  }
+  if (v.is_list()) {
+    List l;
+    for (const Value& e : v.as_list()) l.push_back(long_loss_names(e));
+    return l;
+  }
+  if (!v.is_dict() || v.get("class_name").is_string()) return v;
+  Dict d;
+  for (const auto& [k, e] : v.as_dict()) d.set(k, long_loss_names(e));
+  return d;
+}
+
 // ---- weights ------------------------------------------------------------------------------------------------------------------
 
 // The order of such files: first what is trained.
@@ -285,6 +304,7 @@ void write_legacy_model(const Model& model, H5Group root) {
     Dict training = models::compile_config(*trainer);
     Value optimizer = training.at("optimizer");
     training.erase("optimizer");
+    training.set("loss", long_loss_names(training.at("loss")));
     training.set("optimizer_config", Dict{{"class_name", optimizer.get("class_name")}, {"config", optimizer.get("config")}});
     root.set_attr_bytes("training_config", io::to_json(training));
   }

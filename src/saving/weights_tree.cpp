@@ -47,7 +47,11 @@ struct Walk {
 
   void container(const std::vector<std::shared_ptr<LayerImpl>>& items, const std::string& path) {
     UniqueNames unique;
-    for (const auto& item : items) layer(*item, path + "/" + unique(core::to_snake_case(item->class_name())));
+    for (const auto& item : items) {
+      // The one class of Keras whose name in Python is not that in configurations.
+      std::string cls = item->class_name() == "GroupQueryAttention" ? "GroupedQueryAttention" : item->class_name();
+      layer(*item, path + "/" + unique(core::to_snake_case(cls)));
+    }
   }
   void layer(const LayerImpl& l, const std::string& path) {
     if (!visited.insert(&l).second) return;
@@ -78,22 +82,34 @@ struct Walk {
   }
 };
 
-// Older files (Keras 2.13) name a model's layers otherwise.
-std::string vars_path(const io::H5Group& root, const std::string& path) {
-  std::string vars = join(path, "vars");
-  if (root.contains(vars)) return vars;
-  if (root.contains("_layer_checkpoint_dependencies")) {
-    std::string old;
-    for (size_t at = 0; at < vars.size();) {
-      size_t hit = vars.find("layers", at);
-      old += vars.substr(at, hit - at);
-      if (hit == std::string::npos) break;
-      old += "_layer_checkpoint_dependencies";
-      at = hit + 6;
-    }
-    if (root.contains(old)) return old;
+// The group at `path`, where a component may have gained or lost its leading underscore between releases of Keras ("_query_dense",
+// "query_dense"); "" when there is none.
+std::string resolve(const io::H5Group& root, const std::string& path) {
+  if (root.contains(path)) return path;
+  std::string found;
+  for (size_t at = 0; at < path.size();) {
+    size_t end = std::min(path.find('/', at), path.size());
+    std::string part = path.substr(at, end - at);
+    if (!root.contains(join(found, part))) part = part[0] == '_' ? part.substr(1) : "_" + part;
+    found = join(found, part);
+    if (part.empty() || !root.contains(found)) return "";
+    at = end + 1;
   }
-  return "";
+  return found;
+}
+std::string vars_path(const io::H5Group& root, const std::string& path) {
+  std::string vars = join(path, "vars"), found = resolve(root, vars);
+  if (!found.empty() || !root.contains("_layer_checkpoint_dependencies")) return found;
+  // Keras 2.13 named a model's layers so.
+  std::string old;
+  for (size_t at = 0; at < vars.size();) {
+    size_t hit = vars.find("layers", at);
+    old += vars.substr(at, hit - at);
+    if (hit == std::string::npos) break;
+    old += "_layer_checkpoint_dependencies";
+    at = hit + 6;
+  }
+  return resolve(root, old);
 }
 
 bool is_number(std::string_view s) { return !s.empty() && std::all_of(s.begin(), s.end(), [](char c) { return std::isdigit(static_cast<unsigned char>(c)); }); }
