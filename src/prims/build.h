@@ -145,8 +145,11 @@ template <class H> H pool(bool max, const H& x, const PoolSpec& spec) { return e
 
 /// What an index outside the axis means; ErrorNegative refuses negative ones too, which Error counts from the end.
 enum class IndexMode : int64_t { Error, Clip, FillNaN, ErrorNegative };
-template <class H> H gather(const H& x, const H& indices, int axis, IndexMode mode = IndexMode::Error) {
-  return emit1<H>(gather_prim, {x, indices}, {{"axis", int64_t{axis}}, {"mode", static_cast<int64_t>(mode)}});
+/// `where` names who reads, for the error about an index that is outside.
+template <class H> H gather(const H& x, const H& indices, int axis, IndexMode mode = IndexMode::Error, const std::string& where = "") {
+  ir::Attrs attrs{{"axis", int64_t{axis}}, {"mode", static_cast<int64_t>(mode)}};
+  if (!where.empty()) attrs.set("where", where);
+  return emit1<H>(gather_prim, {x, indices}, std::move(attrs));
 }
 template <class H> H scatter_add(const H& indices, const H& updates, int axis, int64_t size) {
   return emit1<H>(scatter_add_prim, {indices, updates}, {{"axis", int64_t{axis}}, {"size", size}});

@@ -11,14 +11,14 @@ using ir::Type;
 using ir::TypeSpan;
 using ir::ValueId;
 
-static std::vector<Type> infer(TypeSpan, const Attrs& a) {
+static std::vector<Type> infer_cluster(TypeSpan, const Attrs& a) {
   const Graph& body = a.graph("body");
   std::vector<Type> out;
   for (ValueId v : body.outputs) out.push_back(body.type(v));
   return out;
 }
 
-static engine::KernelPtr kernel(const KernelRequest& r) {
+static engine::KernelPtr cluster_kernel(const KernelRequest& r) {
   const Graph& body = r.attrs().graph("body");
   cpu::TileSpec spec;
   spec.shape = r.attrs().ints("space");
@@ -86,6 +86,6 @@ static engine::KernelPtr kernel(const KernelRequest& r) {
   return cpu::make_tile_program(spec);
 }
 
-const Primitive cluster_prim{.name = "cluster", .infer = infer, .cpu = kernel};
+const Primitive cluster_prim{.name = "cluster", .infer = infer_cluster, .cpu = cluster_kernel};
 
 }  // namespace keras::prims

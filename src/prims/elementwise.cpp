@@ -91,10 +91,15 @@ template <Ew op> std::vector<ValueId> vjp(const VjpRequest& request) {
       give(1, prims::mul(c(), prims::mul(un(log, safe), r.out())));
     }
   } else if constexpr (op == maximum || op == minimum) {
-    // Ties share the gradient, except against a constant (relu at 0), where Keras' relu gives 0 to the kink.
+    // Ties share the gradient, except of a maximum with 0 (relu), where Keras' relu gives 0 to the kink.
     V y = r.in(1);
     constexpr Ew strict = op == maximum ? greater : less;
-    bool constant0 = r.r.graph.literal(r.r.inputs[0]), constant1 = r.r.graph.literal(r.r.inputs[1]);
+    auto is_zero = [&](size_t i) {
+      const ir::Literal* l = r.r.graph.literal(r.r.inputs[i]);
+      double v = 1;
+      return op == maximum && l && l->uniform(&v) && v == 0;
+    };
+    const bool constant0 = is_zero(0), constant1 = is_zero(1);
     V zero = k(0);
     if (constant0 || constant1) {
       if (r.wants(0)) give(0, prims::select(ew(strict, x, y), c(), zero));
@@ -123,7 +128,7 @@ template <Ew op> std::vector<ValueId> vjp(const VjpRequest& request) {
 }
 
 /// One node on its own is a tile program of one instruction.
-static engine::KernelPtr kernel(const ir::KernelRequest& r) {
+static engine::KernelPtr ew_kernel(const ir::KernelRequest& r) {
   cpu::TileSpec spec;
   spec.shape = r.out().shape.dims();
   size_t rank = spec.shape.size();
@@ -160,7 +165,7 @@ template <Ew op> constexpr bool has_vjp() {
 }
 
 #define X(n, arity, result) \
-  const Primitive ew_##n##_prim{.name = #n, .infer = infer<Ew::n>, .vjp = has_vjp<Ew::n>() ? vjp<Ew::n> : nullptr, .cpu = kernel, .ew = Ew::n, .flat = !has_vjp<Ew::n>() && Ew::n != Ew::digamma};
+  const Primitive ew_##n##_prim{.name = #n, .infer = infer<Ew::n>, .vjp = has_vjp<Ew::n>() ? vjp<Ew::n> : nullptr, .cpu = ew_kernel, .ew = Ew::n, .flat = !has_vjp<Ew::n>() && Ew::n != Ew::digamma};
 KERAS_ELEMENTWISE(X)
 #undef X
 const Primitive* const kEwPrims[] = {

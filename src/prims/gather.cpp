@@ -32,7 +32,8 @@ const Primitive gather_prim{.name = "gather", .infer = infer_gather,
                               return std::vector<ValueId>{scatter_add(r.in(1), r.ct(), axis_of(q.attrs), r.in(0).shape()[axis_of(q.attrs)]).id, -1};
                             },
                             .cpu = [](const KernelRequest& r) {
-                              return cpu::make_gather(r.out().dtype, r.in(1).dtype, r.in(0).shape, r.in(1).shape, axis_of(r.attrs()), mode_of(r.attrs()));
+                              return cpu::make_gather(r.out().dtype, r.in(1).dtype, r.in(0).shape, r.in(1).shape, axis_of(r.attrs()), mode_of(r.attrs()),
+                                                      r.attrs().find("where") ? r.attrs().s("where") : "gather");
                             }};
 // (indices, updates) → zeros with the updates added at the indices of one axis.
 static Shape scattered(const Shape& indices, const Shape& updates, int axis, int64_t size) {

@@ -20,7 +20,7 @@ using ir::VjpRequest;
 
 static Shape with_length(int64_t length, const Shape& s) { return Shape{length} + s; }
 
-static std::vector<Type> infer(TypeSpan in, const Attrs& a) {
+static std::vector<Type> infer_scan(TypeSpan in, const Attrs& a) {
   const Graph& body = a.graph("body");
   size_t consts = static_cast<size_t>(a.i("consts")), carries = static_cast<size_t>(a.i("carries"));
   if (body.params().size() != in.size()) throw RuntimeError("scan: the body takes another number of values");
@@ -127,7 +127,7 @@ class ScanKernel : public engine::Kernel {
 
 // The joint graph of a step and its gradient is split in two: what the forward step computes and the backward step needs is stacked
 // by the forward scan (extra outputs of the node itself) and read by a scan in the other direction.
-static std::vector<ValueId> vjp(const VjpRequest& q) {
+static std::vector<ValueId> vjp_scan(const VjpRequest& q) {
   Graph& g = q.graph;
   const Graph& body = q.attrs.graph("body");
   size_t consts = static_cast<size_t>(q.attrs.i("consts")), carries = static_cast<size_t>(q.attrs.i("carries"));
@@ -330,7 +330,7 @@ static std::vector<ValueId> vjp(const VjpRequest& q) {
   return result;
 }
 
-const Primitive scan_prim{.name = "scan", .infer = infer, .vjp = vjp,
+const Primitive scan_prim{.name = "scan", .infer = infer_scan, .vjp = vjp_scan,
                           .cpu = [](const KernelRequest& r) -> engine::KernelPtr { return std::make_unique<ScanKernel>(r); }};
 
 }  // namespace keras::prims

@@ -208,14 +208,14 @@ const Primitive concat_prim{.name = "concat", .infer = infer_concat, .vjp = vjp_
                               return cpu::make_concat(r.out().dtype, shapes, static_cast<int>(r.attrs().i("axis")));
                             }};
 
-static std::vector<Type> same_type(TypeSpan in, const Attrs&) { return {in[0]}; }
-const Primitive reverse_prim{.name = "reverse", .infer = same_type,
+static std::vector<Type> same_as_input(TypeSpan in, const Attrs&) { return {in[0]}; }
+const Primitive reverse_prim{.name = "reverse", .infer = same_as_input,
                              .vjp = [](const VjpRequest& q) { Rule r{q}; return std::vector<ValueId>{reverse(r.ct(), q.attrs.ints("axes")).id}; },
                              .cpu = [](const KernelRequest& r) {
                                const Ints& a = r.attrs().ints("axes");
                                return cpu::make_reverse(r.out().dtype, r.in(0).shape, std::vector<int>(a.begin(), a.end()));
                              }};
-const Primitive stop_gradient_prim{.name = "stop_gradient", .infer = same_type, .cpu = copy_kernel, .alias = true, .flat = true};
+const Primitive stop_gradient_prim{.name = "stop_gradient", .infer = same_as_input, .cpu = copy_kernel, .alias = true, .flat = true};
 
 // ---- dynamic slices: starts as one integer vector
 static std::vector<Type> infer_dynamic_slice(TypeSpan in, const Attrs& a) { return {{in[0].dtype, Shape(a.ints("sizes"))}}; }
@@ -235,7 +235,7 @@ static std::vector<ValueId> vjp_dynamic_update_slice(const VjpRequest& q) {
   if (r.wants(1)) result[1] = emit1<V>(dynamic_slice_prim, {r.ct(), r.in(2)}, {{"sizes", as_ints(r.in(1).shape())}}).id;
   return result;
 }
-const Primitive dynamic_update_slice_prim{.name = "dynamic_update_slice", .infer = same_type, .vjp = vjp_dynamic_update_slice, .cpu = [](const KernelRequest& r) {
+const Primitive dynamic_update_slice_prim{.name = "dynamic_update_slice", .infer = same_as_input, .vjp = vjp_dynamic_update_slice, .cpu = [](const KernelRequest& r) {
                                             return cpu::make_dynamic_update_slice(r.out().dtype, r.in(0).shape, r.in(1).shape, r.in(2).dtype);
                                           }};
 

@@ -50,7 +50,7 @@ std::vector<Edges::Pair> Edges::expand(int rank, const std::string& where, const
 
 namespace {
 
-std::string size_text(int64_t d) { return d < 0 ? "None" : std::to_string(d); }
+std::string size_words(int64_t d) { return d < 0 ? "None" : std::to_string(d); }
 
 /// Which axes are spatial, of an input of `rank` of them.
 struct SpatialImpl : LayerImpl {
@@ -64,6 +64,7 @@ struct SpatialImpl : LayerImpl {
     if (data_format != "channels_last" && data_format != "channels_first")
       throw ValueError(ErrorText{.what = class_name_ + ": data_format is unknown", .where = where(), .expected = "\"channels_last\" or \"channels_first\"", .received = data_format}.str());
     channels_first = data_format == "channels_first";
+    symbolic_in_compute_dtype_ = true;
     input_spec_ = {{.ndim = rank + 2}};
   }
   int axis(int i) const { return i + (channels_first ? 2 : 1); }
@@ -77,7 +78,7 @@ struct SpatialImpl : LayerImpl {
     Explanation e;
     for (int i = 0; i < out.rank(); ++i) {
       int k = i - axis(0);
-      if (k >= 0 && k < rank) e.axes.push_back(sentence(k, size_text(in[i]), size_text(out[i])));
+      if (k >= 0 && k < rank) e.axes.push_back(sentence(k, size_words(in[i]), size_words(out[i])));
       else e.axes.push_back(i == 0 ? "batch, as it came in" : "the channels, as they came in");
     }
     e.notes.push_back(class_name_ + " has no parameters");
