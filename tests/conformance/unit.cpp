@@ -48,6 +48,13 @@ struct Flat {
 
 }  // namespace
 
+bool names_unknown_class(const std::string& text) {
+  for (const char* kind : {"loss", "metric", "optimizer", "schedule", "learning rate schedule", "initializer", "regularizer", "constraint", "activation"})
+    for (const char* sign : {"unknown ", "there is no "})
+      if (text.rfind(std::string(sign) + kind + " '", 0) == 0) return true;
+  return false;
+}
+
 double number(const Value& v) {
   const Value& tagged = v.get("__float__");
   if (tagged.is_null()) return v.as_float();

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <keras/base/error.h>
 #include <keras/base/value.h>
 #include <keras/core/tensor.h>
 
@@ -37,6 +38,9 @@ struct Unsupported : std::exception {
   std::string text;
 };
 
+/// True for the text with which the library refuses an unknown loss, metric, optimizer, …
+bool names_unknown_class(const std::string& text);
+
 /// A folder of the corpus: its JSON, and its arrays, read when asked for.
 class Folder {
  public:
@@ -60,6 +64,16 @@ class Folder {
   Value json_;
   std::optional<io::NpzReader> arrays_;
 };
+
+/// Calls `make`; the library's refusal of a class or function that it does not know becomes Unsupported.
+template <class F> auto made(F&& make) {
+  try {
+    return make();
+  } catch (const Error& e) {
+    if (names_unknown_class(e.what())) throw Unsupported(std::string(e.what()).substr(0, std::string(e.what()).find('\n')));
+    throw;
+  }
+}
 
 /// A number that may be written as {"__float__": "nan"}.
 double number(const Value& v);
