@@ -11,11 +11,14 @@
 namespace keras::ops {
 
 Tensor cast(const Tensor& x, DType dtype) {
-  return frame("Cast", [&] { return ArgDict{kw("dtype", dtype)}; }, [dtype](const Tensor& a) {
-    if (a.weak() && a.is_concrete()) return Tensor::full({}, a.item(), dtype);
-    if (dtype == DType::Bool) return as_bool(a);
-    return p::cast(a, dtype);
-  }, x);
+  return frame(
+      "Cast", [&] { return ArgDict{kw("dtype", dtype)}; },
+      [dtype](const Tensor& a) {
+        if (a.weak() && a.is_concrete()) return Tensor::full({}, a.item(), dtype);
+        if (dtype == DType::Bool) return as_bool(a);
+        return p::cast(a, dtype);
+      },
+      x);
 }
 static std::pair<double, double> range_of(DType d) {
   switch (d) {
@@ -30,27 +33,31 @@ static std::pair<double, double> range_of(DType d) {
     case DType::UInt64: return {0, 18446744073709549568.0};
     case DType::Float16: return {-65504, 65504};
     case DType::BFloat16: return {-3.3895313892515355e38, 3.3895313892515355e38};
-    case DType::Float32: return {-static_cast<double>(std::numeric_limits<float>::max()), static_cast<double>(std::numeric_limits<float>::max())};
+    case DType::Float32:
+      return {-static_cast<double>(std::numeric_limits<float>::max()), static_cast<double>(std::numeric_limits<float>::max())};
     case DType::Float64: break;
   }
   return {-std::numeric_limits<double>::max(), std::numeric_limits<double>::max()};
 }
 Tensor saturate_cast(const Tensor& x, DType dtype) {
-  return frame("SaturateCast", [&] { return ArgDict{kw("dtype", dtype)}; }, [dtype](const Tensor& a0) {
-    Tensor a = a0.dtype() == DType::Bool ? as(a0, DType::Int32) : a0;
-    auto [low, high] = range_of(dtype);
-    auto [from_low, from_high] = range_of(a.dtype());
-    // The bounds as the input's dtype can hold them, inside the range of both.
-    low = std::max(low, from_low), high = std::min(high, from_high);
-    if (a.dtype() == DType::Float32) {
-      float l = static_cast<float>(low), h = static_cast<float>(high);
-      if (static_cast<double>(l) < low) l = std::nextafter(l, std::numeric_limits<float>::infinity());
-      if (static_cast<double>(h) > high) h = std::nextafter(h, -std::numeric_limits<float>::infinity());
-      low = static_cast<double>(l), high = static_cast<double>(h);
-    }
-    Tensor inside = p::ew(Ew::minimum, p::ew(Ew::maximum, a, num(a, low)), num(a, high));
-    return dtype == DType::Bool ? as_bool(inside) : p::cast(inside, dtype);
-  }, x);
+  return frame(
+      "SaturateCast", [&] { return ArgDict{kw("dtype", dtype)}; },
+      [dtype](const Tensor& a0) {
+        Tensor a = a0.dtype() == DType::Bool ? as(a0, DType::Int32) : a0;
+        auto [low, high] = range_of(dtype);
+        auto [from_low, from_high] = range_of(a.dtype());
+        // The bounds as the input's dtype can hold them, inside the range of both.
+        low = std::max(low, from_low), high = std::min(high, from_high);
+        if (a.dtype() == DType::Float32) {
+          float l = static_cast<float>(low), h = static_cast<float>(high);
+          if (static_cast<double>(l) < low) l = std::nextafter(l, std::numeric_limits<float>::infinity());
+          if (static_cast<double>(h) > high) h = std::nextafter(h, -std::numeric_limits<float>::infinity());
+          low = static_cast<double>(l), high = static_cast<double>(h);
+        }
+        Tensor inside = p::ew(Ew::minimum, p::ew(Ew::maximum, a, num(a, low)), num(a, high));
+        return dtype == DType::Bool ? as_bool(inside) : p::cast(inside, dtype);
+      },
+      x);
 }
 Tensor convert_to_tensor(const Tensor& x, OptDType dtype) { return dtype ? cast(x, *dtype) : x; }
 Shape shape(const Tensor& x) { return x.shape(); }
@@ -66,41 +73,55 @@ static Tensor starts_of(const Tensor& start_indices, int rank, const char* where
   return as(start_indices, DType::Int32);
 }
 Tensor slice(const Tensor& inputs, const Tensor& start_indices, const Shape& shape) {
-  return frame("Slice", [&] { return ArgDict{kw("shape", shape)}; }, [shape](const Tensor& x, const Tensor& s) {
-    Tensor starts = starts_of(s, x.rank(), "slice");
-    if (shape.rank() != x.rank()) shape_error("slice", "`shape` has another rank than the inputs", "rank " + std::to_string(x.rank()), shape.str());
-    Shape sizes = shape;
-    for (int i = 0; i < x.rank(); ++i) {
-      int64_t n = x.shape()[i];
-      if (sizes[i] < 0) {  // up to the end, which needs a known start
-        if (n < 0 || !s.is_concrete()) continue;
-        sizes[i] = n - s.to_vector<int64_t>()[static_cast<size_t>(i)];
-      }
-      if (n >= 0 && sizes[i] > n && !abstract_trace()) shape_error("slice", "the slice is larger than the inputs", "at most " + x.shape().str(), shape.str());
-    }
-    if (!sizes.is_static()) return shape_only(x.dtype(), sizes);
-    return p::emit1<Tensor>(p::dynamic_slice_prim, {x, starts}, {{"sizes", sizes.dims()}});
-  }, inputs, start_indices);
+  return frame(
+      "Slice", [&] { return ArgDict{kw("shape", shape)}; },
+      [shape](const Tensor& x, const Tensor& s) {
+        Tensor starts = starts_of(s, x.rank(), "slice");
+        if (shape.rank() != x.rank())
+          shape_error("slice", "`shape` has another rank than the inputs", "rank " + std::to_string(x.rank()), shape.str());
+        Shape sizes = shape;
+        for (int i = 0; i < x.rank(); ++i) {
+          int64_t n = x.shape()[i];
+          if (sizes[i] < 0) {  // up to the end, which needs a known start
+            if (n < 0 || !s.is_concrete()) continue;
+            sizes[i] = n - s.to_vector<int64_t>()[static_cast<size_t>(i)];
+          }
+          if (n >= 0 && sizes[i] > n && !abstract_trace())
+            shape_error("slice", "the slice is larger than the inputs", "at most " + x.shape().str(), shape.str());
+        }
+        if (!sizes.is_static()) return shape_only(x.dtype(), sizes);
+        return p::emit1<Tensor>(p::dynamic_slice_prim, {x, starts}, {{"sizes", sizes.dims()}});
+      },
+      inputs, start_indices);
 }
 Tensor slice_update(const Tensor& inputs, const Tensor& start_indices, const Tensor& updates) {
-  return frame("SliceUpdate", no_options, [](const Tensor& x, const Tensor& s, const Tensor& u) {
-    Tensor starts = starts_of(s, x.rank(), "slice_update");
-    if (u.rank() != x.rank()) shape_error("slice_update", "the updates have another rank than the inputs", "rank " + std::to_string(x.rank()), u.shape().str());
-    return p::emit1<Tensor>(p::dynamic_update_slice_prim, {x, as(u, x.dtype()), starts});
-  }, inputs, start_indices, updates);
+  return frame(
+      "SliceUpdate", no_options,
+      [](const Tensor& x, const Tensor& s, const Tensor& u) {
+        Tensor starts = starts_of(s, x.rank(), "slice_update");
+        if (u.rank() != x.rank())
+          shape_error("slice_update", "the updates have another rank than the inputs", "rank " + std::to_string(x.rank()), u.shape().str());
+        return p::emit1<Tensor>(p::dynamic_update_slice_prim, {x, as(u, x.dtype()), starts});
+      },
+      inputs, start_indices, updates);
 }
 
 static Tensor scattered(const Tensor& x, const Tensor& given, const Tensor& updates, int64_t reduce, const char* where) {
   Tensor indices = indices_of(given, where);
   if (indices.rank() < 1) shape_error(where, "indices are vectors along the last axis", "rank 1 or more", indices.shape().str());
   int64_t k = indices.shape().back();
-  if (k < 0 || k > x.rank()) shape_error(where, "an index vector is longer than the rank", "at most " + std::to_string(x.rank()) + " numbers on the last axis", indices.shape().str());
+  if (k < 0 || k > x.rank())
+    shape_error(where, "an index vector is longer than the rank", "at most " + std::to_string(x.rank()) + " numbers on the last axis",
+                indices.shape().str());
   Shape want = indices.shape().slice(0, indices.rank() - 1) + x.shape().slice(static_cast<int>(k));
   Tensor u = as(updates, x.dtype());
   if (!compatible(u.shape(), want)) u = p::broadcast_to(u, want);
-  auto put = [&](const Tensor& onto, const Tensor& what, int64_t how) { return p::emit1<Tensor>(p::scatter_nd_prim, {onto, indices, what}, {{"reduce", how}}); };
+  auto put = [&](const Tensor& onto, const Tensor& what, int64_t how) {
+    return p::emit1<Tensor>(p::scatter_nd_prim, {onto, indices, what}, {{"reduce", how}});
+  };
   if (reduce < 3 || !is_floating(x.dtype())) return put(x, u, reduce);
-  // An extremum has no gradient rule of its own: what reaches it, minus itself, is worth nothing and carries the gradient, shared among ties.
+  // An extremum has no gradient rule of its own: what reaches it, minus itself, is worth nothing and carries the gradient,
+  // shared among ties.
   Tensor best = p::stop_gradient(put(p::stop_gradient(x), p::stop_gradient(u), reduce));
   auto reached = [&](const Tensor& t, const Tensor& top) { return p::ew(Ew::equal, t, top); };
   auto nothing = [&](const Tensor& t, const Tensor& hit) { return p::select(hit, p::sub(t, p::stop_gradient(t)), num(t, 0)); };
@@ -109,29 +130,45 @@ static Tensor scattered(const Tensor& x, const Tensor& given, const Tensor& upda
   return p::add(best, p::div(put(nothing(x, hit_x), nothing(u, hit_u), 1), p::ew(Ew::maximum, count, num(x, 1))));
 }
 Tensor scatter(const Tensor& indices, const Tensor& values, const Shape& shape) {
-  return frame("Scatter", [&] { return ArgDict{kw("shape", shape)}; },
-               [shape](const Tensor& i, const Tensor& v) { return scattered(p::broadcast_to(num(v, 0), shape), i, v, 1, "scatter"); }, indices, values);
+  return frame(
+      "Scatter", [&] { return ArgDict{kw("shape", shape)}; },
+      [shape](const Tensor& i, const Tensor& v) { return scattered(p::broadcast_to(num(v, 0), shape), i, v, 1, "scatter"); }, indices,
+      values);
 }
 Tensor scatter_update(const Tensor& inputs, const Tensor& indices, const Tensor& updates, std::string_view reduction) {
   static const std::vector<std::string> known = {"", "add", "mul", "max", "min"};
   auto it = std::find(known.begin(), known.end(), reduction);
   if (it == known.end()) unknown_option("scatter_update", "reduction", reduction, {"add", "max", "min", "mul"});
   int64_t reduce = it - known.begin();
-  return frame("ScatterUpdate", [&] { return ArgDict{{"reduction", reduction.empty() ? Arg(Value()) : Arg(Value(reduction))}}; },
-               [reduce](const Tensor& x, const Tensor& i, const Tensor& u) { return scattered(x, i, u, reduce, "scatter_update"); }, inputs, indices, updates);
+  return frame(
+      "ScatterUpdate",
+      [&] {
+        return ArgDict{{"reduction", reduction.empty() ? Arg(Value()) : Arg(Value(reduction))}};
+      },
+      [reduce](const Tensor& x, const Tensor& i, const Tensor& u) { return scattered(x, i, u, reduce, "scatter_update"); }, inputs, indices,
+      updates);
 }
 Tensors unstack(const Tensor& x, std::optional<int64_t> num, int axis) {
-  return frame("Unstack", [&] { return ArgDict{kw("num", num), kw("axis", axis)}; }, [=](const Tensor& a) {
-    int along = axis_of(axis, a, "unstack");
-    int64_t n = num.value_or(a.shape()[along]);
-    if (n < 0) shape_error("unstack", "the number of slices is not known", "`num`, or a known size of axis " + std::to_string(along), a.shape().str());
-    Tensors out;
-    for (int64_t i = 0; i < n; ++i) {
-      Tensor part = a.shape()[along] < 0 ? shape_only(a.dtype(), kept_shape(a.shape(), Ints{along})) : p::slice_axis(a, along, i, i + 1);
-      out.push_back(drop_axes(part, Ints{along}));
-    }
-    return out;
-  }, x);
+  return frame(
+      "Unstack",
+      [&] {
+        return ArgDict{kw("num", num), kw("axis", axis)};
+      },
+      [=](const Tensor& a) {
+        int along = axis_of(axis, a, "unstack");
+        int64_t n = num.value_or(a.shape()[along]);
+        if (n < 0)
+          shape_error("unstack", "the number of slices is not known", "`num`, or a known size of axis " + std::to_string(along),
+                      a.shape().str());
+        Tensors out;
+        for (int64_t i = 0; i < n; ++i) {
+          Tensor part =
+              a.shape()[along] < 0 ? shape_only(a.dtype(), kept_shape(a.shape(), Ints{along})) : p::slice_axis(a, along, i, i + 1);
+          out.push_back(drop_axes(part, Ints{along}));
+        }
+        return out;
+      },
+      x);
 }
 
 // ---- branches
@@ -150,14 +187,16 @@ Tensors cond(const Tensor& pred, const std::function<Tensors()>& true_fn, const 
   return choose(pred, true_fn(), false_fn(), "cond");
 }
 Tensor cond(const Tensor& pred, const std::function<Tensor()>& true_fn, const std::function<Tensor()>& false_fn) {
-  return cond(pred, std::function<Tensors()>([&] { return Tensors{true_fn()}; }), std::function<Tensors()>([&] { return Tensors{false_fn()}; }))[0];
+  return cond(pred, std::function<Tensors()>([&] { return Tensors{true_fn()}; }),
+              std::function<Tensors()>([&] { return Tensors{false_fn()}; }))[0];
 }
 Tensors switch_(const Tensor& index, const std::vector<std::function<Tensors(const Tensors&)>>& branches, const Tensors& operands) {
   if (branches.empty()) shape_error("switch", "there are no branches", "at least one", "an empty list");
   int64_t last = static_cast<int64_t>(branches.size()) - 1;
   if (index.is_concrete()) return branches[static_cast<size_t>(std::clamp<int64_t>(static_cast<int64_t>(index.item()), 0, last))](operands);
   Tensors r = branches.back()(operands);
-  for (int64_t i = last - 1; i >= 0; --i) r = choose(less_equal(index, Tensor(static_cast<int>(i))), branches[static_cast<size_t>(i)](operands), r, "switch");
+  for (int64_t i = last - 1; i >= 0; --i)
+    r = choose(less_equal(index, Tensor(static_cast<int>(i))), branches[static_cast<size_t>(i)](operands), r, "switch");
   return r;
 }
 
@@ -188,58 +227,92 @@ static Tensor no_index(int64_t n) { return iota(DType::Int32, Shape{n}, 0); }
 std::pair<Tensors, Tensors> scan(const ScanStep& f, const Tensors& init, const Tensors& xs, std::optional<int64_t> length, bool reverse) {
   if (xs.empty() && !length) shape_error("scan", "the length of the loop is not known", "xs or `length`", "neither");
   size_t states = init.size();
-  Tensors all = frame("Scan", [&] { return ArgDict{kw("length", length), kw("reverse", reverse)}; }, [=](const Tensors& start, const Tensors& given) {
-    bool counted = given.empty();
-    for (const Tensor& x : given)
-      if (x.rank() < 1) shape_error("scan", "xs need a leading axis", "rank 1 or more", x.shape().str());
-    core::ScanResult r = core::scan([&](const Tensors& s, const Tensors& x) {
-      auto [next, ys] = f(s, counted ? Tensors{} : x);
-      return std::pair<Tensors, Tensors>(same_types(next, s, "scan"), ys);
-    }, firm(start), counted ? Tensors{no_index(*length)} : given, reverse);
-    r.states.insert(r.states.end(), r.ys.begin(), r.ys.end());
-    return r.states;
-  }, init, xs);
+  Tensors all = frame(
+      "Scan",
+      [&] {
+        return ArgDict{kw("length", length), kw("reverse", reverse)};
+      },
+      [=](const Tensors& start, const Tensors& given) {
+        bool counted = given.empty();
+        for (const Tensor& x : given)
+          if (x.rank() < 1) shape_error("scan", "xs need a leading axis", "rank 1 or more", x.shape().str());
+        core::ScanResult r = core::scan(
+            [&](const Tensors& s, const Tensors& x) {
+              auto [next, ys] = f(s, counted ? Tensors{} : x);
+              return std::pair<Tensors, Tensors>(same_types(next, s, "scan"), ys);
+            },
+            firm(start), counted ? Tensors{no_index(*length)} : given, reverse);
+        r.states.insert(r.states.end(), r.ys.begin(), r.ys.end());
+        return r.states;
+      },
+      init, xs);
   auto cut = all.begin() + static_cast<std::ptrdiff_t>(states);
   return {Tensors(all.begin(), cut), Tensors(cut, all.end())};
 }
 
-Tensors fori_loop(int64_t lower, int64_t upper, const std::function<Tensors(const Tensor&, const Tensors&)>& body_fun, const Tensors& init_val) {
-  return frame("ForiLoop", [&] { return ArgDict{kw("lower", lower), kw("upper", upper)}; }, [=](const Tensors& init) -> Tensors {
-    Tensors v = firm(init);
-    int64_t n = std::max<int64_t>(0, upper - lower);
-    if (n == 0) return v;
-    if (!any_traced(v)) {
-      for (int64_t i = lower; i < upper; ++i) v = same_types(body_fun(Tensor::full({}, static_cast<double>(i), DType::Int32), v), v, "fori_loop");
-      return v;
-    }
-    Tensor index = p::add(no_index(n), static_cast<double>(lower));
-    return core::scan([&](const Tensors& s, const Tensors& x) { return std::pair<Tensors, Tensors>(same_types(body_fun(x[0], s), s, "fori_loop"), {}); }, v, {index}).states;
-  }, init_val);
+Tensors fori_loop(int64_t lower, int64_t upper, const std::function<Tensors(const Tensor&, const Tensors&)>& body_fun,
+                  const Tensors& init_val) {
+  return frame(
+      "ForiLoop",
+      [&] {
+        return ArgDict{kw("lower", lower), kw("upper", upper)};
+      },
+      [=](const Tensors& init) -> Tensors {
+        Tensors v = firm(init);
+        int64_t n = std::max<int64_t>(0, upper - lower);
+        if (n == 0) return v;
+        if (!any_traced(v)) {
+          for (int64_t i = lower; i < upper; ++i)
+            v = same_types(body_fun(Tensor::full({}, static_cast<double>(i), DType::Int32), v), v, "fori_loop");
+          return v;
+        }
+        Tensor index = p::add(no_index(n), static_cast<double>(lower));
+        return core::scan([&](const Tensors& s,
+                              const Tensors& x) { return std::pair<Tensors, Tensors>(same_types(body_fun(x[0], s), s, "fori_loop"), {}); },
+                          v, {index})
+            .states;
+      },
+      init_val);
 }
-Tensors while_loop(const std::function<Tensor(const Tensors&)>& cond, const std::function<Tensors(const Tensors&)>& body, const Tensors& loop_vars,
-                   std::optional<int64_t> maximum_iterations) {
-  return frame("WhileLoop", [&] { return ArgDict{kw("maximum_iterations", maximum_iterations)}; }, [=](const Tensors& init) -> Tensors {
-    Tensors v = firm(init);
-    if (!any_traced(v)) {
-      for (int64_t i = 0; (!maximum_iterations || i < *maximum_iterations) && cond(v).item() != 0; ++i) v = same_types(body(v), v, "while_loop");
-      return v;
-    }
-    if (!maximum_iterations && abstract_trace()) return same_types(body(v), v, "while_loop");
-    if (!maximum_iterations)
-      throw ValueError(ErrorText{.what = "a while loop inside a compiled step needs a bound", .where = "while_loop", .expected = "`maximum_iterations`",
-                                 .fix = "pass the largest number of rounds that can happen"}.str());
-    return core::scan([&](const Tensors& s, const Tensors&) {
-      Tensor go = cond(s);
-      Tensors next = same_types(body(s), s, "while_loop"), kept;
-      for (size_t i = 0; i < s.size(); ++i) kept.push_back(p::select(as_bool(go), next[i], s[i]));
-      return std::pair<Tensors, Tensors>(kept, {});
-    }, v, {no_index(*maximum_iterations)}).states;
-  }, loop_vars);
+Tensors while_loop(const std::function<Tensor(const Tensors&)>& cond, const std::function<Tensors(const Tensors&)>& body,
+                   const Tensors& loop_vars, std::optional<int64_t> maximum_iterations) {
+  return frame(
+      "WhileLoop", [&] { return ArgDict{kw("maximum_iterations", maximum_iterations)}; },
+      [=](const Tensors& init) -> Tensors {
+        Tensors v = firm(init);
+        if (!any_traced(v)) {
+          for (int64_t i = 0; (!maximum_iterations || i < *maximum_iterations) && cond(v).item() != 0; ++i)
+            v = same_types(body(v), v, "while_loop");
+          return v;
+        }
+        if (!maximum_iterations && abstract_trace()) return same_types(body(v), v, "while_loop");
+        if (!maximum_iterations)
+          throw ValueError(ErrorText{.what = "a while loop inside a compiled step needs a bound",
+                                     .where = "while_loop",
+                                     .expected = "`maximum_iterations`",
+                                     .fix = "pass the largest number of rounds that can happen"}
+                               .str());
+        return core::scan(
+                   [&](const Tensors& s, const Tensors&) {
+                     Tensor go = cond(s);
+                     Tensors next = same_types(body(s), s, "while_loop"), kept;
+                     for (size_t i = 0; i < s.size(); ++i) kept.push_back(p::select(as_bool(go), next[i], s[i]));
+                     return std::pair<Tensors, Tensors>(kept, {});
+                   },
+                   v, {no_index(*maximum_iterations)})
+            .states;
+      },
+      loop_vars);
 }
 
 Tensors map(const std::function<Tensors(const Tensors&)>& f, const Tensors& xs) {
   if (xs.empty()) shape_error("map", "there is nothing to map over", "at least one tensor", "an empty list");
-  return frame("Map", no_options, [f](const Tensors& ts) { return core::scan([&](const Tensors&, const Tensors& x) { return std::pair<Tensors, Tensors>({}, f(x)); }, {}, ts).ys; }, xs);
+  return frame(
+      "Map", no_options,
+      [f](const Tensors& ts) {
+        return core::scan([&](const Tensors&, const Tensors& x) { return std::pair<Tensors, Tensors>({}, f(x)); }, {}, ts).ys;
+      },
+      xs);
 }
 Tensor map(const std::function<Tensor(const Tensor&)>& f, const Tensor& xs) {
   return map(std::function<Tensors(const Tensors&)>([f](const Tensors& x) { return Tensors{f(x[0])}; }), Tensors{xs})[0];
@@ -278,20 +351,27 @@ static Tensors prefixes(const std::function<Tensors(const Tensors&, const Tensor
 }
 Tensors associative_scan(const std::function<Tensors(const Tensors&, const Tensors&)>& f, const Tensors& elems, bool reverse, int axis) {
   if (elems.empty()) shape_error("associative_scan", "there is nothing to combine", "at least one tensor", "an empty list");
-  return frame("AssociativeScan", [&] { return ArgDict{kw("reverse", reverse), kw("axis", axis)}; }, [=](const Tensors& given) {
-    int along = axis_of(axis, given[0], "associative_scan");
-    Tensors e;
-    for (const Tensor& t : given) {
-      if (t.rank() <= along || (t.shape()[along] != given[0].shape()[along]))
-        shape_error("associative_scan", "the tensors differ in length", given[0].shape().str() + " on axis " + std::to_string(along), t.shape().str());
-      e.push_back(reverse ? p::reverse(t, Ints{along}) : t);
-    }
-    if (e[0].shape()[along] < 0) return e;
-    Tensors r = prefixes(f, e, along);
-    if (reverse)
-      for (Tensor& t : r) t = p::reverse(t, Ints{along});
-    return r;
-  }, elems);
+  return frame(
+      "AssociativeScan",
+      [&] {
+        return ArgDict{kw("reverse", reverse), kw("axis", axis)};
+      },
+      [=](const Tensors& given) {
+        int along = axis_of(axis, given[0], "associative_scan");
+        Tensors e;
+        for (const Tensor& t : given) {
+          if (t.rank() <= along || (t.shape()[along] != given[0].shape()[along]))
+            shape_error("associative_scan", "the tensors differ in length", given[0].shape().str() + " on axis " + std::to_string(along),
+                        t.shape().str());
+          e.push_back(reverse ? p::reverse(t, Ints{along}) : t);
+        }
+        if (e[0].shape()[along] < 0) return e;
+        Tensors r = prefixes(f, e, along);
+        if (reverse)
+          for (Tensor& t : r) t = p::reverse(t, Ints{along});
+        return r;
+      },
+      elems);
 }
 
 }  // namespace keras::ops

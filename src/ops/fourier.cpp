@@ -31,7 +31,9 @@ Complex multiply_complex(const Complex& x, const Complex& y, const std::function
   if (!x.second.defined()) return {re, im};
   return {p::sub(re, mul(x.second, y.second)), p::add(im, mul(x.second, y.first))};
 }
-Complex each(const Complex& x, const std::function<Tensor(const Tensor&)>& f) { return {f(x.first), x.second.defined() ? f(x.second) : Tensor()}; }
+Complex each(const Complex& x, const std::function<Tensor(const Tensor&)>& f) {
+  return {f(x.first), x.second.defined() ? f(x.second) : Tensor()};
+}
 
 /// Unscaled transform of the last axis.
 Complex transform(const Complex& x, int sign) {
@@ -49,13 +51,15 @@ Complex transform(const Complex& x, int sign) {
         break;
       }
   if (factor == 1) {  // small or prime
-    return multiply_complex(x, table(n, n, n, sign, t), [&](const Tensor& a, const Tensor& m) { return p::dot(a, m, Ints{axis}, Ints{0}); });
+    return multiply_complex(x, table(n, n, n, sign, t),
+                            [&](const Tensor& a, const Tensor& m) { return p::dot(a, m, Ints{axis}, Ints{0}); });
   }
   int64_t rest = n / factor;
   Shape lead = x.first.shape().slice(0, axis);
   Complex grid = each(x, [&](const Tensor& a) { return p::reshape(a, lead + Shape{factor, rest}); });
   // (…, j1, j2) → (…, j2, k1), twisted, → (…, k1, j2) → (…, k1, k2), read out as k2·factor + k1.
-  Complex y = multiply_complex(grid, table(factor, factor, factor, sign, t), [&](const Tensor& a, const Tensor& m) { return p::dot(a, m, Ints{axis}, Ints{0}); });
+  Complex y = multiply_complex(grid, table(factor, factor, factor, sign, t),
+                               [&](const Tensor& a, const Tensor& m) { return p::dot(a, m, Ints{axis}, Ints{0}); });
   y = multiply_complex(y, table(rest, factor, n, sign, t), [](const Tensor& a, const Tensor& m) { return p::mul(a, m); });
   auto turned = [&](const Tensor& a) { return move_axis(a, axis, axis + 1); };
   y = transform(each(y, turned), sign);
@@ -74,7 +78,10 @@ Complex checked(const Tensor& re, const Tensor& im, int min_rank, const char* wh
     shape_error(where, "the real and the imaginary part differ in shape", re.shape().str(), im.shape().str());
   if (re.rank() < min_rank) shape_error(where, "the rank is too small", "rank " + std::to_string(min_rank) + " or more", re.shape().str());
   if (!is_floating(re.dtype()) || !is_floating(im.dtype()))
-    throw ValueError(ErrorText{.what = "the parts of a complex input must be floats", .where = where, .received = std::string(dtype_name(re.dtype())) + " and " + dtype_name(im.dtype())}.str());
+    throw ValueError(ErrorText{.what = "the parts of a complex input must be floats",
+                               .where = where,
+                               .received = std::string(dtype_name(re.dtype())) + " and " + dtype_name(im.dtype())}
+                         .str());
   DType t = promote(re, im);
   if (is_half(t)) t = DType::Float32;
   return {as(re, t), as(im, t)};
@@ -131,7 +138,8 @@ Tensor named_window(std::string_view name, int64_t n, DType t, const char* where
   double* v = w.mutable_data<double>();
   double a = name == "hann" ? 0.5 : name == "hamming" ? 0.54 : 1;
   if (!name.empty() && name != "hann" && name != "hamming") unknown_option(where, "window", name, {"hann", "hamming"});
-  for (int64_t i = 0; i < n; ++i) v[i] = n == 1 ? 1 : a - (1 - a) * std::cos(2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(n));
+  for (int64_t i = 0; i < n; ++i)
+    v[i] = n == 1 ? 1 : a - (1 - a) * std::cos(2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(n));
   return w.astype(t);
 }
 /// The window in the middle of fft_length zeros.
@@ -144,18 +152,28 @@ Tensor centred(const Tensor& window, int64_t sequence_length, int64_t fft_length
 }
 void check_lengths(int64_t sequence_length, int64_t fft_length, const char* where) {
   if (fft_length < sequence_length)
-    throw ValueError(ErrorText{.what = "`fft_length` must equal or be larger than `sequence_length`", .where = where, .expected = std::to_string(sequence_length) + " or more",
-                               .received = std::to_string(fft_length)}.str());
+    throw ValueError(ErrorText{.what = "`fft_length` must equal or be larger than `sequence_length`",
+                               .where = where,
+                               .expected = std::to_string(sequence_length) + " or more",
+                               .received = std::to_string(fft_length)}
+                         .str());
 }
 auto stft_options(int64_t sequence_length, int64_t sequence_stride, int64_t fft_length, Value window, bool center) {
   return [=] {
-    return ArgDict{kw("sequence_length", sequence_length), kw("sequence_stride", sequence_stride), kw("fft_length", fft_length), {"window", Arg(window)}, kw("center", center)};
+    return ArgDict{kw("sequence_length", sequence_length),
+                   kw("sequence_stride", sequence_stride),
+                   kw("fft_length", fft_length),
+                   {"window", Arg(window)},
+                   kw("center", center)};
   };
 }
-Complex short_time(const Tensor& x, const Tensor& window, int64_t sequence_length, int64_t sequence_stride, int64_t fft_length, bool center) {
+Complex short_time(const Tensor& x, const Tensor& window, int64_t sequence_length, int64_t sequence_stride, int64_t fft_length,
+                   bool center) {
   check_lengths(sequence_length, fft_length, "stft");
   if (x.dtype() != DType::Float32 && x.dtype() != DType::Float64)
-    throw TypeError(ErrorText{.what = "invalid input type", .where = "stft", .expected = "float32 or float64", .received = dtype_name(x.dtype())}.str());
+    throw TypeError(
+        ErrorText{.what = "invalid input type", .where = "stft", .expected = "float32 or float64", .received = dtype_name(x.dtype())}
+            .str());
   Tensor t = x;
   if (center) {
     std::vector<PadWidth::Pair> widths(x.shape().size(), {0, 0});
@@ -166,8 +184,8 @@ Complex short_time(const Tensor& x, const Tensor& window, int64_t sequence_lengt
   return real_transform(p::mul(frames, centred(window, sequence_length, fft_length, x.dtype(), "stft")), fft_length);
 }
 /// Overlapping frames added up, over the sum of the squared windows.
-Tensor inverse_short_time(const Complex& x, const Tensor& window, int64_t sequence_length, int64_t stride, int64_t fft_length, std::optional<int64_t> length,
-                          bool center, bool windowed) {
+Tensor inverse_short_time(const Complex& x, const Tensor& window, int64_t sequence_length, int64_t stride, int64_t fft_length,
+                          std::optional<int64_t> length, bool center, bool windowed) {
   check_lengths(sequence_length, fft_length, "istft");
   if (x.first.rank() < 2) shape_error("istft", "the rank is too small", "(…, frames, bins)", x.first.shape().str());
   int64_t count = x.first.shape()[-2];
@@ -193,54 +211,81 @@ Tensor inverse_short_time(const Complex& x, const Tensor& window, int64_t sequen
 }  // namespace
 
 Complex fft(const Complex& x) {
-  return frame("FFT", no_options, [](const Tensor& re, const Tensor& im) {
-    Complex c = checked(re, im, 1, "fft");
-    return last_known(re, 1) ? transform(c, -1) : c;
-  }, x.first, x.second);
+  return frame(
+      "FFT", no_options,
+      [](const Tensor& re, const Tensor& im) {
+        Complex c = checked(re, im, 1, "fft");
+        return last_known(re, 1) ? transform(c, -1) : c;
+      },
+      x.first, x.second);
 }
 Complex fft2(const Complex& x) {
-  return frame("FFT2", no_options, [](const Tensor& re, const Tensor& im) {
-    Complex c = checked(re, im, 2, "fft2");
-    return last_known(re, 2) ? transform2(c, -1) : c;
-  }, x.first, x.second);
+  return frame(
+      "FFT2", no_options,
+      [](const Tensor& re, const Tensor& im) {
+        Complex c = checked(re, im, 2, "fft2");
+        return last_known(re, 2) ? transform2(c, -1) : c;
+      },
+      x.first, x.second);
 }
 Complex ifft2(const Complex& x) {
-  return frame("IFFT2", no_options, [](const Tensor& re, const Tensor& im) {
-    Complex c = checked(re, im, 2, "ifft2");
-    if (!last_known(re, 2)) return c;
-    return scaled(transform2(c, 1), 1.0 / static_cast<double>(re.shape()[-1] * re.shape()[-2]));
-  }, x.first, x.second);
+  return frame(
+      "IFFT2", no_options,
+      [](const Tensor& re, const Tensor& im) {
+        Complex c = checked(re, im, 2, "ifft2");
+        if (!last_known(re, 2)) return c;
+        return scaled(transform2(c, 1), 1.0 / static_cast<double>(re.shape()[-1] * re.shape()[-2]));
+      },
+      x.first, x.second);
 }
 Complex rfft(const Tensor& x, std::optional<int64_t> fft_length) {
-  return frame("RFFT", [&] { return ArgDict{kw("fft_length", fft_length)}; }, [fft_length](const Tensor& a) { return real_transform(a, fft_length); }, x);
+  return frame(
+      "RFFT", [&] { return ArgDict{kw("fft_length", fft_length)}; },
+      [fft_length](const Tensor& a) { return real_transform(a, fft_length); }, x);
 }
 Tensor irfft(const Complex& x, std::optional<int64_t> fft_length) {
-  return frame("IRFFT", [&] { return ArgDict{kw("fft_length", fft_length)}; },
-               [fft_length](const Tensor& re, const Tensor& im) { return real_inverse(checked(re, im, 1, "irfft"), fft_length); }, x.first, x.second);
+  return frame(
+      "IRFFT", [&] { return ArgDict{kw("fft_length", fft_length)}; },
+      [fft_length](const Tensor& re, const Tensor& im) { return real_inverse(checked(re, im, 1, "irfft"), fft_length); }, x.first,
+      x.second);
 }
 Complex stft(const Tensor& x, int64_t sequence_length, int64_t sequence_stride, int64_t fft_length, std::string_view window, bool center) {
   if (!window.empty() && window != "hann" && window != "hamming") unknown_option("stft", "window", window, {"hann", "hamming"});
   Value name = window.empty() ? Value() : Value(window);
-  return frame("STFT", stft_options(sequence_length, sequence_stride, fft_length, name, center), [=, window = std::string(window)](const Tensor& a) {
-    return short_time(a, named_window(window, sequence_length, float_type(a.dtype()), "stft"), sequence_length, sequence_stride, fft_length, center);
-  }, x);
+  return frame(
+      "STFT", stft_options(sequence_length, sequence_stride, fft_length, name, center),
+      [=, window = std::string(window)](const Tensor& a) {
+        return short_time(a, named_window(window, sequence_length, float_type(a.dtype()), "stft"), sequence_length, sequence_stride,
+                          fft_length, center);
+      },
+      x);
 }
 Complex stft(const Tensor& x, int64_t sequence_length, int64_t sequence_stride, int64_t fft_length, const Tensor& window, bool center) {
-  return frame("STFT", stft_options(sequence_length, sequence_stride, fft_length, nullptr, center),
-               [=](const Tensor& a, const Tensor& w) { return short_time(a, w, sequence_length, sequence_stride, fft_length, center); }, x, window);
+  return frame(
+      "STFT", stft_options(sequence_length, sequence_stride, fft_length, nullptr, center),
+      [=](const Tensor& a, const Tensor& w) { return short_time(a, w, sequence_length, sequence_stride, fft_length, center); }, x, window);
 }
-Tensor istft(const Complex& x, int64_t sequence_length, int64_t sequence_stride, int64_t fft_length, std::optional<int64_t> length, std::string_view window, bool center) {
+Tensor istft(const Complex& x, int64_t sequence_length, int64_t sequence_stride, int64_t fft_length, std::optional<int64_t> length,
+             std::string_view window, bool center) {
   if (!window.empty() && window != "hann" && window != "hamming") unknown_option("istft", "window", window, {"hann", "hamming"});
   Value name = window.empty() ? Value() : Value(window);
-  return frame("ISTFT", stft_options(sequence_length, sequence_stride, fft_length, name, center), [=, window = std::string(window)](const Tensor& re, const Tensor& im) {
-    Complex c = checked(re, im, 2, "istft");
-    return inverse_short_time(c, named_window(window, sequence_length, c.first.dtype(), "istft"), sequence_length, sequence_stride, fft_length, length, center, !window.empty());
-  }, x.first, x.second);
+  return frame(
+      "ISTFT", stft_options(sequence_length, sequence_stride, fft_length, name, center),
+      [=, window = std::string(window)](const Tensor& re, const Tensor& im) {
+        Complex c = checked(re, im, 2, "istft");
+        return inverse_short_time(c, named_window(window, sequence_length, c.first.dtype(), "istft"), sequence_length, sequence_stride,
+                                  fft_length, length, center, !window.empty());
+      },
+      x.first, x.second);
 }
-Tensor istft(const Complex& x, int64_t sequence_length, int64_t sequence_stride, int64_t fft_length, std::optional<int64_t> length, const Tensor& window, bool center) {
-  return frame("ISTFT", stft_options(sequence_length, sequence_stride, fft_length, nullptr, center), [=](const Tensor& re, const Tensor& im, const Tensor& w) {
-    return inverse_short_time(checked(re, im, 2, "istft"), w, sequence_length, sequence_stride, fft_length, length, center, true);
-  }, x.first, x.second, window);
+Tensor istft(const Complex& x, int64_t sequence_length, int64_t sequence_stride, int64_t fft_length, std::optional<int64_t> length,
+             const Tensor& window, bool center) {
+  return frame(
+      "ISTFT", stft_options(sequence_length, sequence_stride, fft_length, nullptr, center),
+      [=](const Tensor& re, const Tensor& im, const Tensor& w) {
+        return inverse_short_time(checked(re, im, 2, "istft"), w, sequence_length, sequence_stride, fft_length, length, center, true);
+      },
+      x.first, x.second, window);
 }
 
 }  // namespace keras::ops

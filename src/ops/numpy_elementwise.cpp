@@ -14,8 +14,10 @@ namespace keras::ops {
 // ---- one operand
 static Tensor ew1(Ew op, const Tensor& x) { return p::ew(op, x); }
 // The operation on at least floatx, and the operation on the dtype that is there.
-#define FLOAT_OP(fn, Cls, op) \
-  Tensor fn(const Tensor& x) { return unary(Cls, x, [](const Tensor& a) { return ew1(Ew::op, as_float(a)); }); }
+#define FLOAT_OP(fn, Cls, op)                                                       \
+  Tensor fn(const Tensor& x) {                                                      \
+    return unary(Cls, x, [](const Tensor& a) { return ew1(Ew::op, as_float(a)); }); \
+  }
 FLOAT_OP(sqrt, "Sqrt", sqrt)
 FLOAT_OP(reciprocal, "Reciprocal", reciprocal)
 FLOAT_OP(exp, "Exp", exp)
@@ -43,7 +45,8 @@ FLOAT_OP(fabs, "Fabs", abs)
 
 Tensor negative(const Tensor& x) {
   return unary("Negative", x, [](const Tensor& a) {
-    if (a.dtype() == DType::Bool) throw TypeError(ErrorText{.what = "negative is not defined on bools", .fix = "use logical_not, or cast to int32 first"}.str());
+    if (a.dtype() == DType::Bool)
+      throw TypeError(ErrorText{.what = "negative is not defined on bools", .fix = "use logical_not, or cast to int32 first"}.str());
     return ew1(Ew::neg, a);
   });
 }
@@ -95,7 +98,8 @@ Tensor i0(const Tensor& x) {
     Tensor near = polynomial(ew1(Ew::square, p::div(p::select(small, a, num(f, 0)), num(f, 3.75))),
                              {0.0045813, 0.0360768, 0.2659732, 1.2067492, 3.0899424, 3.5156229, 1.0});
     Tensor big = p::select(small, num(f, 3.75), a);
-    Tensor far = polynomial(p::div(num(f, 3.75), big), {0.00392377, -0.01647633, 0.02635537, -0.02057706, 0.00916281, -0.00157565, 0.00225319, 0.01328592, 0.39894228});
+    Tensor far = polynomial(p::div(num(f, 3.75), big), {0.00392377, -0.01647633, 0.02635537, -0.02057706, 0.00916281, -0.00157565,
+                                                        0.00225319, 0.01328592, 0.39894228});
     return p::select(small, near, p::mul(p::mul(far, ew1(Ew::exp, big)), ew1(Ew::rsqrt, big)));
   });
 }
@@ -109,18 +113,21 @@ Tensor trunc(const Tensor& x) {
   return unary("Trunc", x, [](const Tensor& a) { return is_floating(a.dtype()) ? ew1(Ew::trunc, a) : a; });
 }
 Tensor round(const Tensor& x, int decimals) {
-  return frame("Round", [&] { return ArgDict{kw("decimals", decimals)}; }, [decimals](const Tensor& a) {
-    if (!is_floating(a.dtype())) {
-      if (decimals >= 0) return a.dtype() == DType::Bool ? as(a, DType::Int32) : a;
-      Tensor f = as(a, kFloatX), factor = num(f, std::pow(10.0, decimals));
-      return as(p::div(ew1(Ew::round, p::mul(f, factor)), factor), a.dtype());
-    }
-    if (decimals == 0) return ew1(Ew::round, a);
-    Tensor f = is_half(a.dtype()) ? as(a, DType::Float32) : a;
-    Tensor factor = num(f, std::pow(10.0, std::abs(decimals)));
-    Tensor r = decimals > 0 ? p::div(ew1(Ew::round, p::mul(f, factor)), factor) : p::mul(ew1(Ew::round, p::div(f, factor)), factor);
-    return as(r, a.dtype());
-  }, x);
+  return frame(
+      "Round", [&] { return ArgDict{kw("decimals", decimals)}; },
+      [decimals](const Tensor& a) {
+        if (!is_floating(a.dtype())) {
+          if (decimals >= 0) return a.dtype() == DType::Bool ? as(a, DType::Int32) : a;
+          Tensor f = as(a, kFloatX), factor = num(f, std::pow(10.0, decimals));
+          return as(p::div(ew1(Ew::round, p::mul(f, factor)), factor), a.dtype());
+        }
+        if (decimals == 0) return ew1(Ew::round, a);
+        Tensor f = is_half(a.dtype()) ? as(a, DType::Float32) : a;
+        Tensor factor = num(f, std::pow(10.0, std::abs(decimals)));
+        Tensor r = decimals > 0 ? p::div(ew1(Ew::round, p::mul(f, factor)), factor) : p::mul(ew1(Ew::round, p::div(f, factor)), factor);
+        return as(r, a.dtype());
+      },
+      x);
 }
 Tensor clip(const Tensor& x, const Tensor& x_min, const Tensor& x_max) {
   // Bounds are options in Keras' records; computed ones travel as arguments.
@@ -138,9 +145,15 @@ Tensor clip(const Tensor& x, const Tensor& x_min, const Tensor& x_max) {
   if (!x.is_symbolic() && !x_min.is_symbolic() && !x_max.is_symbolic()) return f(x, x_min, x_max);
   auto plain = [](const Tensor& t) { return !t.defined() || (t.is_concrete() && t.rank() == 0); };
   if (plain(x_min) && plain(x_max)) {
-    auto value = [](const Tensor& t) { return !t.defined() ? Value() : t.weak() == 'i' ? Value(static_cast<int64_t>(t.item())) : Value(t.item()); };
-    return frame("Clip", [&] { return ArgDict{{"x_min", Arg(value(x_min))}, {"x_max", Arg(value(x_max))}}; },
-                 [f, x_min, x_max](const Tensor& a) { return f(a, x_min, x_max); }, x);
+    auto value = [](const Tensor& t) {
+      return !t.defined() ? Value() : t.weak() == 'i' ? Value(static_cast<int64_t>(t.item())) : Value(t.item());
+    };
+    return frame(
+        "Clip",
+        [&] {
+          return ArgDict{{"x_min", Arg(value(x_min))}, {"x_max", Arg(value(x_max))}};
+        },
+        [f, x_min, x_max](const Tensor& a) { return f(a, x_min, x_max); }, x);
   }
   return frame("Clip", no_options, f, x, x_min, x_max);
 }
@@ -173,7 +186,8 @@ Tensor logical_not(const Tensor& x) {
 }
 static Tensor inverted(const Tensor& a) {
   if (is_floating(a.dtype()) && abstract_trace()) return a;
-  if (is_floating(a.dtype())) throw TypeError(ErrorText{.what = "bitwise functions need integers or bools", .received = dtype_name(a.dtype())}.str());
+  if (is_floating(a.dtype()))
+    throw TypeError(ErrorText{.what = "bitwise functions need integers or bools", .received = dtype_name(a.dtype())}.str());
   return ew1(a.dtype() == DType::Bool ? Ew::logical_not : Ew::bitwise_not, a);
 }
 Tensor bitwise_not(const Tensor& x) { return unary("BitwiseNot", x, inverted); }
@@ -196,15 +210,23 @@ Tensor copy(const Tensor& x) {
   return unary("Copy", x, [](const Tensor& a) { return ew1(Ew::copy, a); });
 }
 Tensor nan_to_num(const Tensor& x, double nan, std::optional<double> posinf, std::optional<double> neginf) {
-  return frame("NanToNum", [&] { return ArgDict{kw("nan", nan), kw("posinf", posinf), kw("neginf", neginf)}; }, [=](const Tensor& a) {
-    if (!is_floating(a.dtype())) return a;
-    double largest = a.dtype() == DType::Float16 ? 65504.0 : a.dtype() == DType::BFloat16 ? 3.3895313892515355e38
-                     : a.dtype() == DType::Float32 ? static_cast<double>(std::numeric_limits<float>::max()) : std::numeric_limits<double>::max();
-    constexpr double inf = std::numeric_limits<double>::infinity();
-    Tensor r = p::select(ew1(Ew::isnan, a), num(a, nan), a);
-    r = p::select(p::ew(Ew::equal, a, num(a, inf)), num(a, posinf.value_or(largest)), r);
-    return p::select(p::ew(Ew::equal, a, num(a, -inf)), num(a, neginf.value_or(-largest)), r);
-  }, x);
+  return frame(
+      "NanToNum",
+      [&] {
+        return ArgDict{kw("nan", nan), kw("posinf", posinf), kw("neginf", neginf)};
+      },
+      [=](const Tensor& a) {
+        if (!is_floating(a.dtype())) return a;
+        double largest = a.dtype() == DType::Float16    ? 65504.0
+                         : a.dtype() == DType::BFloat16 ? 3.3895313892515355e38
+                         : a.dtype() == DType::Float32  ? static_cast<double>(std::numeric_limits<float>::max())
+                                                        : std::numeric_limits<double>::max();
+        constexpr double inf = std::numeric_limits<double>::infinity();
+        Tensor r = p::select(ew1(Ew::isnan, a), num(a, nan), a);
+        r = p::select(p::ew(Ew::equal, a, num(a, inf)), num(a, posinf.value_or(largest)), r);
+        return p::select(p::ew(Ew::equal, a, num(a, -inf)), num(a, neginf.value_or(-largest)), r);
+      },
+      x);
 }
 
 // ---- two operands
@@ -231,11 +253,15 @@ static Tensor ew2_bits(Ew op, const Tensor& a, const Tensor& b) {
   auto [x, y] = promoted(a, b);
   if (is_floating(x.dtype()) && abstract_trace()) return shape_only(x.dtype(), broadcast_shapes(x.shape(), y.shape()));
   if (is_floating(x.dtype()))
-    throw TypeError(ErrorText{.what = "bitwise functions need integers or bools", .received = std::string(dtype_name(a.dtype())) + " and " + dtype_name(b.dtype())}.str());
+    throw TypeError(ErrorText{.what = "bitwise functions need integers or bools",
+                              .received = std::string(dtype_name(a.dtype())) + " and " + dtype_name(b.dtype())}
+                        .str());
   return p::ew(op, x, y);
 }
-#define BINARY(fn, Cls, expr) \
-  Tensor fn(const Tensor& x1, const Tensor& x2) { return binary(Cls, x1, x2, [](const Tensor& a, const Tensor& b) { return expr; }); }
+#define BINARY(fn, Cls, expr)                                                          \
+  Tensor fn(const Tensor& x1, const Tensor& x2) {                                      \
+    return binary(Cls, x1, x2, [](const Tensor& a, const Tensor& b) { return expr; }); \
+  }
 BINARY(add, "Add", ew2_bool(Ew::add, Ew::logical_or, a, b))
 BINARY(subtract, "Subtract", ew2_int(Ew::sub, a, b))
 BINARY(multiply, "Multiply", ew2_bool(Ew::mul, Ew::logical_and, a, b))
@@ -303,7 +329,8 @@ static Tensor log_of_sum(const Tensor& a, const Tensor& b, double base) {
   DType t = float_type(promote(a, b));
   Tensor x = as(a, t), y = as(b, t), large = p::ew(Ew::maximum, x, y), delta = p::sub(x, y);
   Tensor far = p::neg(ew1(Ew::abs, delta));
-  Tensor gain = base == 2 ? p::mul(ew1(Ew::log1p, p::ew(Ew::pow, num(x, 2), far)), 1 / std::numbers::ln2) : ew1(Ew::log1p, ew1(Ew::exp, far));
+  Tensor gain =
+      base == 2 ? p::mul(ew1(Ew::log1p, p::ew(Ew::pow, num(x, 2), far)), 1 / std::numbers::ln2) : ew1(Ew::log1p, ew1(Ew::exp, far));
   return p::select(ew1(Ew::isnan, delta), p::add(x, y), p::add(large, gain));
 }
 Tensor logaddexp(const Tensor& x1, const Tensor& x2) {
@@ -322,7 +349,9 @@ Tensor heaviside(const Tensor& x1, const Tensor& x2) {
 Tensor ldexp(const Tensor& x1, const Tensor& x2) {
   return binary("Ldexp", x1, x2, [](const Tensor& a, const Tensor& b) {
     if (!is_integer(b.dtype()) && !abstract_trace())
-      throw TypeError(ErrorText{.what = "the exponent of ldexp must be an integer", .expected = "an integer dtype for x2", .received = dtype_name(b.dtype())}.str());
+      throw TypeError(ErrorText{
+          .what = "the exponent of ldexp must be an integer", .expected = "an integer dtype for x2", .received = dtype_name(b.dtype())}
+                          .str());
     DType t = float_type(a.dtype());
     Tensor x = as(a, t), e = as(b, DType::Int32);
     if (t == DType::Float64) return p::mul(x, p::ew(Ew::pow, num(x, 2), as(e, t)));
@@ -341,15 +370,19 @@ static Tensor greatest_divisor(const Tensor& a, const Tensor& b) {
   auto [x, y] = promoted(a, b);
   if (abstract_trace()) return shape_only(x.dtype(), broadcast_shapes(x.shape(), y.shape()));
   if (!is_integer(x.dtype()))
-    throw TypeError(ErrorText{.what = "gcd and lcm need integers", .received = std::string(dtype_name(a.dtype())) + " and " + dtype_name(b.dtype())}.str());
+    throw TypeError(
+        ErrorText{.what = "gcd and lcm need integers", .received = std::string(dtype_name(a.dtype())) + " and " + dtype_name(b.dtype())}
+            .str());
   Shape s = broadcast_shapes(x.shape(), y.shape());
   x = p::broadcast_to(absolute_value(x), s), y = p::broadcast_to(absolute_value(y), s);
   int64_t steps = static_cast<int64_t>(dtype_size(x.dtype())) * 12;
-  auto r = core::scan([](const Tensors& st, const Tensors&) -> std::pair<Tensors, Tensors> {
-    Tensor done = p::ew(Ew::equal, st[1], num(st[1], 0));
-    Tensor rest = p::ew(Ew::mod, st[0], p::select(done, num(st[1], 1), st[1]));
-    return {{p::select(done, st[0], st[1]), p::select(done, st[1], rest)}, {}};
-  }, {x, y}, {iota(DType::Int32, Shape{steps}, 0)});
+  auto r = core::scan(
+      [](const Tensors& st, const Tensors&) -> std::pair<Tensors, Tensors> {
+        Tensor done = p::ew(Ew::equal, st[1], num(st[1], 0));
+        Tensor rest = p::ew(Ew::mod, st[0], p::select(done, num(st[1], 1), st[1]));
+        return {{p::select(done, st[0], st[1]), p::select(done, st[1], rest)}, {}};
+      },
+      {x, y}, {iota(DType::Int32, Shape{steps}, 0)});
   return r.states[0];
 }
 Tensor gcd(const Tensor& x1, const Tensor& x2) { return binary("Gcd", x1, x2, greatest_divisor); }
@@ -371,34 +404,54 @@ static Tensor close(const Tensor& a, const Tensor& b, double rtol, double atol, 
   return equal_nan ? p::ew(Ew::logical_or, r, p::ew(Ew::logical_and, ew1(Ew::isnan, x), ew1(Ew::isnan, y))) : r;
 }
 Tensor isclose(const Tensor& x1, const Tensor& x2, double rtol, double atol, bool equal_nan) {
-  return frame("Isclose", [&] { return ArgDict{kw("equal_nan", equal_nan), kw("rtol", rtol), kw("atol", atol)}; },
-               [=](const Tensor& a, const Tensor& b) { return close(a, b, rtol, atol, equal_nan); }, x1, x2);
+  return frame(
+      "Isclose",
+      [&] {
+        return ArgDict{kw("equal_nan", equal_nan), kw("rtol", rtol), kw("atol", atol)};
+      },
+      [=](const Tensor& a, const Tensor& b) { return close(a, b, rtol, atol, equal_nan); }, x1, x2);
 }
 Tensor allclose(const Tensor& x1, const Tensor& x2, double rtol, double atol, bool equal_nan) {
-  return frame("AllClose", [&] { return ArgDict{kw("rtol", rtol), kw("atol", atol), kw("equal_nan", equal_nan)}; }, [=](const Tensor& a, const Tensor& b) {
-    Tensor c = close(a, b, rtol, atol, equal_nan);
-    return p::reduce(p::reduce_and_prim, c, p::iota_axes(c.rank()));
-  }, x1, x2);
+  return frame(
+      "AllClose",
+      [&] {
+        return ArgDict{kw("rtol", rtol), kw("atol", atol), kw("equal_nan", equal_nan)};
+      },
+      [=](const Tensor& a, const Tensor& b) {
+        Tensor c = close(a, b, rtol, atol, equal_nan);
+        return p::reduce(p::reduce_and_prim, c, p::iota_axes(c.rank()));
+      },
+      x1, x2);
 }
 
 Tensor where(const Tensor& condition, const Tensor& x1, const Tensor& x2) {
-  return frame("Where", no_options, [](const Tensor& c, const Tensor& a, const Tensor& b) {
-    auto [x, y] = promoted(a, b);
-    return p::select(as_bool(c), x, y);
-  }, condition, x1, x2);
+  return frame(
+      "Where", no_options,
+      [](const Tensor& c, const Tensor& a, const Tensor& b) {
+        auto [x, y] = promoted(a, b);
+        return p::select(as_bool(c), x, y);
+      },
+      condition, x1, x2);
 }
 Tensor select(const Tensors& condlist, const Tensors& choicelist, const Tensor& default_value) {
   if (condlist.size() != choicelist.size() || condlist.empty())
-    throw ValueError(ErrorText{.what = "select needs as many choices as conditions", .where = "select", .expected = "lists of equal length, not empty",
-                               .received = std::to_string(condlist.size()) + " conditions and " + std::to_string(choicelist.size()) + " choices"}.str());
-  return frame("Select", no_options, [](const Tensors& conds, const Tensors& choices, const Tensor& otherwise) {
-    Tensors all = choices;
-    all.push_back(otherwise);
-    DType t = promote(all);
-    Tensor r = as(otherwise, t);
-    for (size_t i = conds.size(); i-- > 0;) r = p::select(as_bool(conds[i]), as(choices[i], t), r);
-    return r;
-  }, condlist, choicelist, default_value);
+    throw ValueError(
+        ErrorText{.what = "select needs as many choices as conditions",
+                  .where = "select",
+                  .expected = "lists of equal length, not empty",
+                  .received = std::to_string(condlist.size()) + " conditions and " + std::to_string(choicelist.size()) + " choices"}
+            .str());
+  return frame(
+      "Select", no_options,
+      [](const Tensors& conds, const Tensors& choices, const Tensor& otherwise) {
+        Tensors all = choices;
+        all.push_back(otherwise);
+        DType t = promote(all);
+        Tensor r = as(otherwise, t);
+        for (size_t i = conds.size(); i-- > 0;) r = p::select(as_bool(conds[i]), as(choices[i], t), r);
+        return r;
+      },
+      condlist, choicelist, default_value);
 }
 
 }  // namespace keras::ops

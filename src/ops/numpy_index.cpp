@@ -8,29 +8,39 @@
 namespace keras::ops {
 
 Tensor take(const Tensor& x, const Tensor& indices, std::optional<int> axis) {
-  return frame("Take", [&] { return ArgDict{kw("axis", axis)}; }, [axis](const Tensor& a, const Tensor& i0) {
-    Tensor i = indices_of(i0, "take");
-    // As JAX: an index outside gives NaN (integers: the lowest value).
-    return axis ? p::gather(a, i, axis_of(*axis, a, "take"), p::IndexMode::FillNaN) : p::gather(flatten(a), i, 0, p::IndexMode::FillNaN);
-  }, x, indices);
+  return frame(
+      "Take", [&] { return ArgDict{kw("axis", axis)}; },
+      [axis](const Tensor& a, const Tensor& i0) {
+        Tensor i = indices_of(i0, "take");
+        // As JAX: an index outside gives NaN (integers: the lowest value).
+        return axis ? p::gather(a, i, axis_of(*axis, a, "take"), p::IndexMode::FillNaN)
+                    : p::gather(flatten(a), i, 0, p::IndexMode::FillNaN);
+      },
+      x, indices);
 }
 Tensor take_along_axis(const Tensor& x, const Tensor& indices, std::optional<int> axis) {
-  return frame("TakeAlongAxis", [&] { return ArgDict{kw("axis", axis)}; }, [axis](const Tensor& a0, const Tensor& i0) {
-    Tensor places = indices_of(i0, "take_along_axis");
-    Tensor a = axis ? a0 : flatten(a0), i = axis ? places : flatten(places);
-    int along = axis ? axis_of(*axis, a, "take_along_axis") : 0;
-    if (a.rank() != i.rank()) shape_error("take_along_axis", "x and indices differ in rank", "indices of rank " + std::to_string(a.rank()), i.shape().str());
-    Shape sa = a.shape(), si = i.shape();
-    for (int d = 0; d < a.rank(); ++d) {
-      if (d == along || sa[d] == si[d]) continue;
-      if (sa[d] == 1) sa[d] = si[d];
-      else if (si[d] == 1) si[d] = sa[d];
-      else if (sa[d] >= 0 && si[d] >= 0)
-        shape_error("take_along_axis", "x and indices do not fit", "equal sizes on all axes but " + std::to_string(along), a.shape().str() + " and " + i.shape().str());
-      else if (si[d] < 0) si[d] = sa[d];
-    }
-    return p::take_along_axis(sa.is_static() ? p::broadcast_to(a, sa) : a, si.is_static() || i.shape() == si ? p::broadcast_to(i, si) : shape_only(i.dtype(), si), along);
-  }, x, indices);
+  return frame(
+      "TakeAlongAxis", [&] { return ArgDict{kw("axis", axis)}; },
+      [axis](const Tensor& a0, const Tensor& i0) {
+        Tensor places = indices_of(i0, "take_along_axis");
+        Tensor a = axis ? a0 : flatten(a0), i = axis ? places : flatten(places);
+        int along = axis ? axis_of(*axis, a, "take_along_axis") : 0;
+        if (a.rank() != i.rank())
+          shape_error("take_along_axis", "x and indices differ in rank", "indices of rank " + std::to_string(a.rank()), i.shape().str());
+        Shape sa = a.shape(), si = i.shape();
+        for (int d = 0; d < a.rank(); ++d) {
+          if (d == along || sa[d] == si[d]) continue;
+          if (sa[d] == 1) sa[d] = si[d];
+          else if (si[d] == 1) si[d] = sa[d];
+          else if (sa[d] >= 0 && si[d] >= 0)
+            shape_error("take_along_axis", "x and indices do not fit", "equal sizes on all axes but " + std::to_string(along),
+                        a.shape().str() + " and " + i.shape().str());
+          else if (si[d] < 0) si[d] = sa[d];
+        }
+        return p::take_along_axis(sa.is_static() ? p::broadcast_to(a, sa) : a,
+                                  si.is_static() || i.shape() == si ? p::broadcast_to(i, si) : shape_only(i.dtype(), si), along);
+      },
+      x, indices);
 }
 
 // ---- Python slices
@@ -86,22 +96,27 @@ static Tensor sliced(const Tensor& x, const std::vector<Slice>& slices) {
   Tensor t = whole ? x : p::slice(x, starts, limits, steps);
   return turned.empty() ? t : p::reverse(t, turned);
 }
-static Value slice_value(const Slice& s) {
-  return Dict{{"start", Value(s.start)}, {"stop", Value(s.stop)}, {"step", Value(s.step)}};
-}
+static Value slice_value(const Slice& s) { return Dict{{"start", Value(s.start)}, {"stop", Value(s.stop)}, {"step", Value(s.step)}}; }
 Tensor slice_tensor(const Tensor& x, const std::vector<Slice>& slices) {
-  return frame("GetItem", [&] {
-    List l;
-    for (const Slice& s : slices) l.push_back(slice_value(s));
-    return ArgDict{kw("key", Value(l))};
-  }, [slices](const Tensor& a) { return sliced(a, slices); }, x);
+  return frame(
+      "GetItem",
+      [&] {
+        List l;
+        for (const Slice& s : slices) l.push_back(slice_value(s));
+        return ArgDict{kw("key", Value(l))};
+      },
+      [slices](const Tensor& a) { return sliced(a, slices); }, x);
 }
 
 /// Indices of the true elements of a concrete mask, one row-major list per axis.
 static Tensors true_places(const Tensor& mask) {
   if (!mask.is_concrete())
-    throw ValueError(ErrorText{.what = "the size of the result depends on the numbers of a mask", .where = "get_item / nonzero / where", .expected = "a concrete tensor",
-                               .received = mask.str(), .fix = "inside a compiled step use where(condition, x1, x2)"}.str());
+    throw ValueError(ErrorText{.what = "the size of the result depends on the numbers of a mask",
+                               .where = "get_item / nonzero / where",
+                               .expected = "a concrete tensor",
+                               .received = mask.str(),
+                               .fix = "inside a compiled step use where(condition, x1, x2)"}
+                         .str());
   std::vector<double> v = mask.to_vector<double>();
   std::vector<Ints> places(mask.shape().size());
   for (size_t flat = 0; flat < v.size(); ++flat) {
@@ -130,27 +145,33 @@ static Tensor picked(const Tensor& x, const std::vector<Index>& key, const Tenso
   bool any_tensor = false;
   size_t next = 0;
   for (const Index& k : key) {
-    std::visit([&](const auto& v) {
-      using T = std::decay_t<decltype(v)>;
-      if constexpr (std::is_same_v<T, int64_t>) items.push_back({.kind = Item::Int, .i = v}), ++consumed;
-      else if constexpr (std::is_same_v<T, Slice>) items.push_back({.kind = Item::Cut, .slice = v}), ++consumed;
-      else if constexpr (std::is_same_v<T, NewAxisType>) items.push_back({.kind = Item::New});
-      else if constexpr (std::is_same_v<T, EllipsisType>) {
-        if (ellipsis >= 0) throw ValueError("an index key may hold one Ellipsis");
-        ellipsis = static_cast<int>(items.size());
-      } else {
-        const Tensor& t = tensors.at(next++);
-        any_tensor = true;
-        if (t.dtype() == DType::Bool) {
-          for (const Tensor& place : true_places(t)) items.push_back({.kind = Item::Tens, .t = place}), ++consumed;
-        } else {
-          if (!is_integer(t.dtype())) throw TypeError(ErrorText{.what = "an index tensor must hold integers or bools", .where = "get_item", .received = dtype_name(t.dtype())}.str());
-          items.push_back({.kind = Item::Tens, .t = t}), ++consumed;
-        }
-      }
-    }, k.value());
+    std::visit(
+        [&](const auto& v) {
+          using T = std::decay_t<decltype(v)>;
+          if constexpr (std::is_same_v<T, int64_t>) items.push_back({.kind = Item::Int, .i = v}), ++consumed;
+          else if constexpr (std::is_same_v<T, Slice>) items.push_back({.kind = Item::Cut, .slice = v}), ++consumed;
+          else if constexpr (std::is_same_v<T, NewAxisType>) items.push_back({.kind = Item::New});
+          else if constexpr (std::is_same_v<T, EllipsisType>) {
+            if (ellipsis >= 0) throw ValueError("an index key may hold one Ellipsis");
+            ellipsis = static_cast<int>(items.size());
+          } else {
+            const Tensor& t = tensors.at(next++);
+            any_tensor = true;
+            if (t.dtype() == DType::Bool) {
+              for (const Tensor& place : true_places(t)) items.push_back({.kind = Item::Tens, .t = place}), ++consumed;
+            } else {
+              if (!is_integer(t.dtype()))
+                throw TypeError(
+                    ErrorText{.what = "an index tensor must hold integers or bools", .where = "get_item", .received = dtype_name(t.dtype())}
+                        .str());
+              items.push_back({.kind = Item::Tens, .t = t}), ++consumed;
+            }
+          }
+        },
+        k.value());
   }
-  if (consumed > x.rank()) shape_error("get_item", "there are more indices than axes", "at most " + std::to_string(x.rank()), std::to_string(consumed));
+  if (consumed > x.rank())
+    shape_error("get_item", "there are more indices than axes", "at most " + std::to_string(x.rank()), std::to_string(consumed));
   if (ellipsis < 0) ellipsis = static_cast<int>(items.size());
   items.insert(items.begin() + ellipsis, static_cast<size_t>(x.rank() - consumed), Item{.kind = Item::Cut});
   // 2. Slices of the axes; ints alone are slices of one element.
@@ -160,7 +181,9 @@ static Tensor picked(const Tensor& x, const std::vector<Index>& key, const Tenso
     if (it.kind == Item::Int) {
       int64_t n = x.shape()[static_cast<int>(cuts.size())];
       if (n >= 0 && (it.i >= n || it.i < -n))
-        shape_error("get_item", "the index is outside", "an index in [-" + std::to_string(n) + ", " + std::to_string(n) + ") for axis " + std::to_string(cuts.size()), std::to_string(it.i));
+        shape_error("get_item", "the index is outside",
+                    "an index in [-" + std::to_string(n) + ", " + std::to_string(n) + ") for axis " + std::to_string(cuts.size()),
+                    std::to_string(it.i));
       cuts.push_back(any_tensor ? Slice{} : it.i == -1 ? Slice{-1, std::nullopt, std::nullopt} : Slice{it.i, it.i + 1, std::nullopt});
     } else {
       cuts.push_back(it.kind == Item::Cut ? it.slice : Slice{});
@@ -216,25 +239,33 @@ Tensor get_item(const Tensor& x, const std::vector<Index>& key) {
   Tensors tensors;
   for (const Index& k : key)
     if (const Tensor* t = std::get_if<Tensor>(&k.value())) tensors.push_back(*t);
-  return frame("GetItem", [&] {
-    List l;
-    for (const Index& k : key)
-      std::visit([&](const auto& v) {
-        using T = std::decay_t<decltype(v)>;
-        if constexpr (std::is_same_v<T, int64_t>) l.push_back(v);
-        else if constexpr (std::is_same_v<T, Slice>) l.push_back(slice_value(v));
-        else if constexpr (std::is_same_v<T, EllipsisType>) l.push_back("...");
-        else if constexpr (std::is_same_v<T, NewAxisType>) l.push_back(nullptr);
-        else l.push_back("tensor");
-      }, k.value());
-    return ArgDict{kw("key", Value(l))};
-  }, [key](const Tensor& a, const Tensors& ts) { return picked(a, key, ts); }, x, tensors);
+  return frame(
+      "GetItem",
+      [&] {
+        List l;
+        for (const Index& k : key)
+          std::visit(
+              [&](const auto& v) {
+                using T = std::decay_t<decltype(v)>;
+                if constexpr (std::is_same_v<T, int64_t>) l.push_back(v);
+                else if constexpr (std::is_same_v<T, Slice>) l.push_back(slice_value(v));
+                else if constexpr (std::is_same_v<T, EllipsisType>) l.push_back("...");
+                else if constexpr (std::is_same_v<T, NewAxisType>) l.push_back(nullptr);
+                else l.push_back("tensor");
+              },
+              k.value());
+        return ArgDict{kw("key", Value(l))};
+      },
+      [key](const Tensor& a, const Tensors& ts) { return picked(a, key, ts); }, x, tensors);
 }
 
 Tensors nonzero(const Tensor& x) {
-  return frame("Nonzero", no_options, [](const Tensor& a) -> Tensors {
-    return abstract_trace() ? Tensors(a.shape().size(), shape_only(DType::Int32, Shape{None})) : true_places(a);
-  }, x);
+  return frame(
+      "Nonzero", no_options,
+      [](const Tensor& a) -> Tensors {
+        return abstract_trace() ? Tensors(a.shape().size(), shape_only(DType::Int32, Shape{None})) : true_places(a);
+      },
+      x);
 }
 Tensors where(const Tensor& condition) { return nonzero(condition); }
 
@@ -258,8 +289,12 @@ static Tensor diagonal_of(const Tensor& a, int64_t offset, int axis1, int axis2,
   return p::slice_axis(p::reshape(t, flat), r - 2, start, length == 0 ? start : start + (length - 1) * (m + 1) + 1, m + 1);
 }
 Tensor diagonal(const Tensor& x, int64_t offset, int axis1, int axis2) {
-  return frame("Diagonal", [&] { return ArgDict{kw("offset", offset), kw("axis1", axis1), kw("axis2", axis2)}; },
-               [=](const Tensor& a) { return diagonal_of(a, offset, axis1, axis2, "diagonal"); }, x);
+  return frame(
+      "Diagonal",
+      [&] {
+        return ArgDict{kw("offset", offset), kw("axis1", axis1), kw("axis2", axis2)};
+      },
+      [=](const Tensor& a) { return diagonal_of(a, offset, axis1, axis2, "diagonal"); }, x);
 }
 static Tensor diag_matrix(const Tensor& v, int64_t k) {
   int64_t n = v.shape()[0];
@@ -269,14 +304,18 @@ static Tensor diag_matrix(const Tensor& v, int64_t k) {
   return p::reshape(p::pad(v, num(v, 0), Ints{lo}, Ints{N * N - lo - covered}, Ints{N}), Shape{N, N});
 }
 Tensor diag(const Tensor& x, int64_t k) {
-  return frame("Diag", [&] { return ArgDict{kw("k", k)}; }, [k](const Tensor& a) {
-    if (a.rank() == 1) return diag_matrix(a, k);
-    if (a.rank() != 2) shape_error("diag", "diag takes a vector or a matrix", "rank 1 or 2", a.shape().str());
-    return diagonal_of(a, k, 0, 1, "diag");
-  }, x);
+  return frame(
+      "Diag", [&] { return ArgDict{kw("k", k)}; },
+      [k](const Tensor& a) {
+        if (a.rank() == 1) return diag_matrix(a, k);
+        if (a.rank() != 2) shape_error("diag", "diag takes a vector or a matrix", "rank 1 or 2", a.shape().str());
+        return diagonal_of(a, k, 0, 1, "diag");
+      },
+      x);
 }
 Tensor diagflat(const Tensor& x, int64_t k) {
-  return frame("Diagflat", [&] { return ArgDict{kw("k", k)}; }, [k](const Tensor& a) { return diag_matrix(flatten(a), k); }, x);
+  return frame(
+      "Diagflat", [&] { return ArgDict{kw("k", k)}; }, [k](const Tensor& a) { return diag_matrix(flatten(a), k); }, x);
 }
 static Tensor triangle(const Tensor& a, int64_t k, bool lower) {
   if (a.rank() < 2) shape_error(lower ? "tril" : "triu", "the rank is too small", "rank 2 or more", a.shape().str());
@@ -285,30 +324,41 @@ static Tensor triangle(const Tensor& a, int64_t k, bool lower) {
   return p::select(p::ew(lower ? Ew::greater_equal : Ew::less_equal, row, col), a, num(a, 0));
 }
 Tensor tril(const Tensor& x, int64_t k) {
-  return frame("Tril", [&] { return ArgDict{kw("k", k)}; }, [k](const Tensor& a) { return triangle(a, k, true); }, x);
+  return frame(
+      "Tril", [&] { return ArgDict{kw("k", k)}; }, [k](const Tensor& a) { return triangle(a, k, true); }, x);
 }
 Tensor triu(const Tensor& x, int64_t k) {
-  return frame("Triu", [&] { return ArgDict{kw("k", k)}; }, [k](const Tensor& a) { return triangle(a, k, false); }, x);
+  return frame(
+      "Triu", [&] { return ArgDict{kw("k", k)}; }, [k](const Tensor& a) { return triangle(a, k, false); }, x);
 }
 Tensor trace(const Tensor& x, int64_t offset, int axis1, int axis2) {
-  return frame("Trace", [&] { return ArgDict{kw("offset", offset), kw("axis1", axis1), kw("axis2", axis2)}; }, [=](const Tensor& a) {
-    Tensor d = diagonal_of(a, offset, axis1, axis2, "trace");
-    return sum(d, -1);
-  }, x);
+  return frame(
+      "Trace",
+      [&] {
+        return ArgDict{kw("offset", offset), kw("axis1", axis1), kw("axis2", axis2)};
+      },
+      [=](const Tensor& a) {
+        Tensor d = diagonal_of(a, offset, axis1, axis2, "trace");
+        return sum(d, -1);
+      },
+      x);
 }
 Tensors unravel_index(const Tensor& indices, const Shape& shape) {
-  return frame("UnravelIndex", [&] { return ArgDict{kw("shape", shape)}; }, [shape](const Tensor& a) {
-    int64_t n = shape.numel();
-    Tensor rest = p::ew(Ew::minimum, a, num(a, static_cast<double>(n - 1)));
-    if (!is_unsigned(a.dtype())) rest = p::ew(Ew::maximum, rest, num(a, static_cast<double>(-n)));
-    Tensors out(shape.size());
-    for (int d = shape.rank(); d-- > 0;) {  // floor division wraps negative indices by itself
-      Tensor size = num(a, static_cast<double>(shape[d]));
-      out[static_cast<size_t>(d)] = p::ew(Ew::mod, rest, size);
-      rest = p::ew(Ew::floor_div, rest, size);
-    }
-    return out;
-  }, indices);
+  return frame(
+      "UnravelIndex", [&] { return ArgDict{kw("shape", shape)}; },
+      [shape](const Tensor& a) {
+        int64_t n = shape.numel();
+        Tensor rest = p::ew(Ew::minimum, a, num(a, static_cast<double>(n - 1)));
+        if (!is_unsigned(a.dtype())) rest = p::ew(Ew::maximum, rest, num(a, static_cast<double>(-n)));
+        Tensors out(shape.size());
+        for (int d = shape.rank(); d-- > 0;) {  // floor division wraps negative indices by itself
+          Tensor size = num(a, static_cast<double>(shape[d]));
+          out[static_cast<size_t>(d)] = p::ew(Ew::mod, rest, size);
+          rest = p::ew(Ew::floor_div, rest, size);
+        }
+        return out;
+      },
+      indices);
 }
 
 // ---- padding
@@ -355,25 +405,36 @@ static Tensor pad_axis(const Tensor& a, int axis, int64_t lo, int64_t hi, const 
   return p::gather(a, int_tensor(order), axis);
 }
 Tensor pad(const Tensor& x, const PadWidth& pad_width, std::string_view mode, const Tensor& constant_values) {
-  static const std::vector<std::string> known = {"constant", "reflect", "symmetric", "edge", "wrap", "maximum", "minimum", "mean", "median", "linear_ramp", "empty"};
+  static const std::vector<std::string> known = {"constant", "reflect", "symmetric", "edge",        "wrap", "maximum",
+                                                 "minimum",  "mean",    "median",    "linear_ramp", "empty"};
   if (std::find(known.begin(), known.end(), mode) == known.end()) unknown_option("pad", "mode", mode, known);
   if (constant_values.defined() && mode != "constant")
-    throw ValueError(ErrorText{.what = "`constant_values` belongs to mode 'constant'", .where = "pad", .received = "mode '" + std::string(mode) + "'"}.str());
-  return frame("Pad", [&] { return ArgDict{kw("pad_width", pad_width), kw("mode", mode)}; }, [pad_width, mode = std::string(mode)](const Tensor& a, const Tensor& value) {
-    auto widths = pad_width.expand(a.rank());
-    Ints lo, hi;
-    for (auto [l, h] : widths) {
-      if (l < 0 || h < 0) throw ValueError(ErrorText{.what = "pad widths must not be negative", .where = "pad", .received = std::to_string(std::min(l, h))}.str());
-      lo.push_back(l), hi.push_back(h);
-    }
-    if (mode == "constant" || mode == "empty") {
-      if (a.rank() == 0) return a;
-      return p::pad(a, value.defined() ? as(value, a.dtype()) : num(a, 0), lo, hi, Ints(lo.size(), 0));
-    }
-    Tensor t = a;
-    for (int i = 0; i < a.rank(); ++i) t = pad_axis(t, i, lo[static_cast<size_t>(i)], hi[static_cast<size_t>(i)], mode);
-    return t;
-  }, x, constant_values);
+    throw ValueError(
+        ErrorText{.what = "`constant_values` belongs to mode 'constant'", .where = "pad", .received = "mode '" + std::string(mode) + "'"}
+            .str());
+  return frame(
+      "Pad",
+      [&] {
+        return ArgDict{kw("pad_width", pad_width), kw("mode", mode)};
+      },
+      [pad_width, mode = std::string(mode)](const Tensor& a, const Tensor& value) {
+        auto widths = pad_width.expand(a.rank());
+        Ints lo, hi;
+        for (auto [l, h] : widths) {
+          if (l < 0 || h < 0)
+            throw ValueError(
+                ErrorText{.what = "pad widths must not be negative", .where = "pad", .received = std::to_string(std::min(l, h))}.str());
+          lo.push_back(l), hi.push_back(h);
+        }
+        if (mode == "constant" || mode == "empty") {
+          if (a.rank() == 0) return a;
+          return p::pad(a, value.defined() ? as(value, a.dtype()) : num(a, 0), lo, hi, Ints(lo.size(), 0));
+        }
+        Tensor t = a;
+        for (int i = 0; i < a.rank(); ++i) t = pad_axis(t, i, lo[static_cast<size_t>(i)], hi[static_cast<size_t>(i)], mode);
+        return t;
+      },
+      x, constant_values);
 }
 
 }  // namespace keras::ops

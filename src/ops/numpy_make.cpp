@@ -19,24 +19,35 @@ Tensor zeros(const Shape& shape, OptDType dtype) { return filled(shape, 0, dtype
 Tensor ones(const Shape& shape, OptDType dtype) { return filled(shape, 1, dtype.value_or(kFloatX)); }
 Tensor empty(const Shape& shape, OptDType dtype) { return filled(shape, 0, dtype.value_or(kFloatX)); }
 Tensor full(const Shape& shape, const Tensor& fill_value, OptDType dtype) {
-  return frame("Full", [&] { return ArgDict{kw("shape", shape), kw("dtype", dtype)}; }, [=](const Tensor& v) {
-    DType t = dtype.value_or(kFloatX);
-    if (v.is_concrete() && v.rank() == 0) return filled(shape, v.item(), t);
-    return p::broadcast_to(as(v, t), shape);
-  }, fill_value);
+  return frame(
+      "Full",
+      [&] {
+        return ArgDict{kw("shape", shape), kw("dtype", dtype)};
+      },
+      [=](const Tensor& v) {
+        DType t = dtype.value_or(kFloatX);
+        if (v.is_concrete() && v.rank() == 0) return filled(shape, v.item(), t);
+        return p::broadcast_to(as(v, t), shape);
+      },
+      fill_value);
 }
 static Tensor like(const char* cls, const Tensor& x, double value, OptDType dtype) {
-  return frame(cls, [&] { return ArgDict{kw("dtype", dtype)}; }, [=](const Tensor& a) { return filled(a.shape(), value, dtype.value_or(a.dtype())); }, x);
+  return frame(
+      cls, [&] { return ArgDict{kw("dtype", dtype)}; },
+      [=](const Tensor& a) { return filled(a.shape(), value, dtype.value_or(a.dtype())); }, x);
 }
 Tensor zeros_like(const Tensor& x, OptDType dtype) { return like("ZerosLike", x, 0, dtype); }
 Tensor ones_like(const Tensor& x, OptDType dtype) { return like("OnesLike", x, 1, dtype); }
 Tensor empty_like(const Tensor& x, OptDType dtype) { return like("EmptyLike", x, 0, dtype); }
 Tensor full_like(const Tensor& x, const Tensor& fill_value, OptDType dtype) {
-  return frame("FullLike", [&] { return ArgDict{kw("dtype", dtype)}; }, [=](const Tensor& a, const Tensor& v) {
-    DType t = dtype.value_or(a.dtype());
-    if (v.is_concrete() && v.rank() == 0) return filled(a.shape(), v.item(), t);
-    return p::broadcast_to(as(v, t), a.shape());
-  }, x, fill_value);
+  return frame(
+      "FullLike", [&] { return ArgDict{kw("dtype", dtype)}; },
+      [=](const Tensor& a, const Tensor& v) {
+        DType t = dtype.value_or(a.dtype());
+        if (v.is_concrete() && v.rank() == 0) return filled(a.shape(), v.item(), t);
+        return p::broadcast_to(as(v, t), a.shape());
+      },
+      x, fill_value);
 }
 
 static Tensor band(int64_t n, int64_t m, int64_t k, Ew compare, DType dtype) {
@@ -44,14 +55,21 @@ static Tensor band(int64_t n, int64_t m, int64_t k, Ew compare, DType dtype) {
   Tensor row = iota(DType::Int32, s, 0), col = iota(DType::Int32, s, 1);
   return as(p::ew(compare, p::add(row, static_cast<double>(k)), col), dtype);
 }
-Tensor eye(int64_t N, std::optional<int64_t> M, int64_t k, OptDType dtype) { return band(N, M.value_or(N), k, Ew::equal, dtype.value_or(kFloatX)); }
+Tensor eye(int64_t N, std::optional<int64_t> M, int64_t k, OptDType dtype) {
+  return band(N, M.value_or(N), k, Ew::equal, dtype.value_or(kFloatX));
+}
 Tensor identity(int64_t n, OptDType dtype) { return eye(n, {}, 0, dtype); }
-Tensor tri(int64_t N, std::optional<int64_t> M, int64_t k, OptDType dtype) { return band(N, M.value_or(N), k, Ew::greater_equal, dtype.value_or(kFloatX)); }
+Tensor tri(int64_t N, std::optional<int64_t> M, int64_t k, OptDType dtype) {
+  return band(N, M.value_or(N), k, Ew::greater_equal, dtype.value_or(kFloatX));
+}
 
 Tensor arange(Number start, std::optional<Number> stop, Number step, OptDType dtype) {
   if (!stop) stop = start, start = Number(0);
   bool whole = start.kind != 'f' && stop->kind != 'f' && step.kind != 'f';
-  if (step.value == 0) throw ValueError(ErrorText{.what = "arange with a step of 0 never ends", .where = "arange", .expected = "a step other than 0", .received = "0"}.str());
+  if (step.value == 0)
+    throw ValueError(
+        ErrorText{.what = "arange with a step of 0 never ends", .where = "arange", .expected = "a step other than 0", .received = "0"}
+            .str());
   DType t = dtype.value_or(whole ? DType::Int32 : kFloatX);
   int64_t n = std::max<int64_t>(0, static_cast<int64_t>(std::ceil((stop->value - start.value) / step.value)));
   Tensor out = Tensor::empty(DType::Float64, Shape{n});
@@ -62,7 +80,8 @@ Tensor arange(Number start, std::optional<Number> stop, Number step, OptDType dt
 
 /// Evenly spaced values in float, on a new axis 0; the step too.
 static std::pair<Tensor, Tensor> spaced(const Tensor& start, const Tensor& stop, int64_t num, bool endpoint) {
-  if (num < 0) throw ValueError(ErrorText{.what = "`num` must not be negative", .where = "linspace", .received = std::to_string(num)}.str());
+  if (num < 0)
+    throw ValueError(ErrorText{.what = "`num` must not be negative", .where = "linspace", .received = std::to_string(num)}.str());
   DType t = float_type(promote(start, stop));
   if (start.weak() && stop.weak()) t = kFloatX;
   Tensor a = as(start, t), b = as(stop, t);
@@ -91,55 +110,79 @@ static auto space_options(int64_t n, bool endpoint, OptDType dtype, int axis) {
   return [=] { return ArgDict{kw("num", n), kw("endpoint", endpoint), kw("dtype", dtype), kw("axis", axis)}; };
 }
 Tensor linspace(const Tensor& start, const Tensor& stop, int64_t num, bool endpoint, OptDType dtype, int axis) {
-  return frame("Linspace", space_options(num, endpoint, dtype, axis), [=](const Tensor& a, const Tensor& b) {
-    Tensor line = spaced(a, b, num, endpoint).first;
-    return finish(line, dtype, axis, line.dtype());
-  }, start, stop);
+  return frame(
+      "Linspace", space_options(num, endpoint, dtype, axis),
+      [=](const Tensor& a, const Tensor& b) {
+        Tensor line = spaced(a, b, num, endpoint).first;
+        return finish(line, dtype, axis, line.dtype());
+      },
+      start, stop);
 }
-std::pair<Tensor, Tensor> linspace_with_step(const Tensor& start, const Tensor& stop, int64_t num, bool endpoint, OptDType dtype, int axis) {
-  return frame("Linspace", [&] { return ArgDict{kw("num", num), kw("endpoint", endpoint), kw("retstep", true), kw("dtype", dtype), kw("axis", axis)}; },
-               [=](const Tensor& a, const Tensor& b) {
-                 auto [line, step] = spaced(a, b, num, endpoint);
-                 return std::pair<Tensor, Tensor>(finish(line, dtype, axis, line.dtype()), step);
-               }, start, stop);
+std::pair<Tensor, Tensor> linspace_with_step(const Tensor& start, const Tensor& stop, int64_t num, bool endpoint, OptDType dtype,
+                                             int axis) {
+  return frame(
+      "Linspace",
+      [&] {
+        return ArgDict{kw("num", num), kw("endpoint", endpoint), kw("retstep", true), kw("dtype", dtype), kw("axis", axis)};
+      },
+      [=](const Tensor& a, const Tensor& b) {
+        auto [line, step] = spaced(a, b, num, endpoint);
+        return std::pair<Tensor, Tensor>(finish(line, dtype, axis, line.dtype()), step);
+      },
+      start, stop);
 }
 Tensor logspace(const Tensor& start, const Tensor& stop, int64_t num, bool endpoint, double base, OptDType dtype, int axis) {
-  return frame("Logspace", [&] { return ArgDict{kw("num", num), kw("endpoint", endpoint), kw("base", base), kw("dtype", dtype), kw("axis", axis)}; },
-               [=](const Tensor& a, const Tensor& b) {
-                 Tensor line = spaced(a, b, num, endpoint).first;
-                 return finish(p::ew(Ew::pow, ops::as(Tensor(base), line.dtype()), line), dtype, axis, line.dtype());
-               }, start, stop);
+  return frame(
+      "Logspace",
+      [&] {
+        return ArgDict{kw("num", num), kw("endpoint", endpoint), kw("base", base), kw("dtype", dtype), kw("axis", axis)};
+      },
+      [=](const Tensor& a, const Tensor& b) {
+        Tensor line = spaced(a, b, num, endpoint).first;
+        return finish(p::ew(Ew::pow, ops::as(Tensor(base), line.dtype()), line), dtype, axis, line.dtype());
+      },
+      start, stop);
 }
 Tensor geomspace(const Tensor& start, const Tensor& stop, int64_t num, bool endpoint, OptDType dtype, int axis) {
-  return frame("Geomspace", space_options(num, endpoint, dtype, axis), [=](const Tensor& a0, const Tensor& b0) {
-    DType t = float_type(promote(a0, b0));
-    if (a0.weak() && b0.weak()) t = kFloatX;
-    Tensor a = as(a0, t), b = as(b0, t);
-    Tensor sign = p::ew(Ew::sign, a);
-    Tensor la = p::ew(Ew::log10, p::ew(Ew::abs, a)), lb = p::ew(Ew::log10, p::ew(Ew::abs, b));
-    Tensor line = p::mul(p::ew(Ew::pow, ops::num(la, 10), spaced(la, lb, num, endpoint).first), sign);
-    if (num > 0) {  // the ends exactly
-      Shape row = Shape{1} + line.shape().slice(1);
-      Tensor first = p::broadcast_to(a, row), last = p::broadcast_to(b, row);
-      if (endpoint && num > 1) line = p::concat(Tensors{first, p::slice_axis(line, 0, 1, num - 1), last}, 0);
-      else line = p::concat(Tensors{first, p::slice_axis(line, 0, 1, num)}, 0);
-    }
-    return finish(line, dtype, axis, t);
-  }, start, stop);
+  return frame(
+      "Geomspace", space_options(num, endpoint, dtype, axis),
+      [=](const Tensor& a0, const Tensor& b0) {
+        DType t = float_type(promote(a0, b0));
+        if (a0.weak() && b0.weak()) t = kFloatX;
+        Tensor a = as(a0, t), b = as(b0, t);
+        Tensor sign = p::ew(Ew::sign, a);
+        Tensor la = p::ew(Ew::log10, p::ew(Ew::abs, a)), lb = p::ew(Ew::log10, p::ew(Ew::abs, b));
+        Tensor line = p::mul(p::ew(Ew::pow, ops::num(la, 10), spaced(la, lb, num, endpoint).first), sign);
+        if (num > 0) {  // the ends exactly
+          Shape row = Shape{1} + line.shape().slice(1);
+          Tensor first = p::broadcast_to(a, row), last = p::broadcast_to(b, row);
+          if (endpoint && num > 1) line = p::concat(Tensors{first, p::slice_axis(line, 0, 1, num - 1), last}, 0);
+          else line = p::concat(Tensors{first, p::slice_axis(line, 0, 1, num)}, 0);
+        }
+        return finish(line, dtype, axis, t);
+      },
+      start, stop);
 }
 Tensor array(const Tensor& x, OptDType dtype) {
-  return frame("Array", [&] { return ArgDict{kw("dtype", dtype)}; }, [dtype](const Tensor& a) { return dtype ? as(a, *dtype) : a; }, x);
+  return frame(
+      "Array", [&] { return ArgDict{kw("dtype", dtype)}; }, [dtype](const Tensor& a) { return dtype ? as(a, *dtype) : a; }, x);
 }
 Tensor vander(const Tensor& x, std::optional<int64_t> N, bool increasing) {
-  return frame("Vander", [&] { return ArgDict{kw("N", N), kw("increasing", increasing)}; }, [=](const Tensor& a0) {
-    if (a0.rank() != 1) shape_error("vander", "the nodes must be a vector", "rank 1", a0.shape().str());
-    Tensor a = a0.dtype() == DType::Bool ? as(a0, DType::Int32) : a0;
-    int64_t n = N.value_or(a.shape()[0]);
-    if (n < 0 || !a.shape().is_static()) return shape_only(a.dtype(), Shape{a.shape()[0], n});
-    Tensor column = p::reshape(a, {a.shape()[0], 1}), e = iota(a.dtype(), Shape{1, n}, 1);
-    if (!increasing) e = p::sub(num(e, static_cast<double>(n - 1)), e);
-    return p::ew(Ew::pow, column, e);
-  }, x);
+  return frame(
+      "Vander",
+      [&] {
+        return ArgDict{kw("N", N), kw("increasing", increasing)};
+      },
+      [=](const Tensor& a0) {
+        if (a0.rank() != 1) shape_error("vander", "the nodes must be a vector", "rank 1", a0.shape().str());
+        Tensor a = a0.dtype() == DType::Bool ? as(a0, DType::Int32) : a0;
+        int64_t n = N.value_or(a.shape()[0]);
+        if (n < 0 || !a.shape().is_static()) return shape_only(a.dtype(), Shape{a.shape()[0], n});
+        Tensor column = p::reshape(a, {a.shape()[0], 1}), e = iota(a.dtype(), Shape{1, n}, 1);
+        if (!increasing) e = p::sub(num(e, static_cast<double>(n - 1)), e);
+        return p::ew(Ew::pow, column, e);
+      },
+      x);
 }
 
 // ---- windows, computed on the host in double
@@ -150,10 +193,18 @@ template <class F> static Tensor window(int64_t n, F f) {
   return out;
 }
 static double turn(double part) { return std::cos(2 * std::numbers::pi * part); }
-Tensor bartlett(int64_t x) { return window(x, [](double t) { return 1 - std::abs(2 * t - 1); }); }
-Tensor blackman(int64_t x) { return window(x, [](double t) { return 0.42 - 0.5 * turn(t) + 0.08 * turn(2 * t); }); }
-Tensor hamming(int64_t x) { return window(x, [](double t) { return 0.54 - 0.46 * turn(t); }); }
-Tensor hanning(int64_t x) { return window(x, [](double t) { return 0.5 - 0.5 * turn(t); }); }
+Tensor bartlett(int64_t x) {
+  return window(x, [](double t) { return 1 - std::abs(2 * t - 1); });
+}
+Tensor blackman(int64_t x) {
+  return window(x, [](double t) { return 0.42 - 0.5 * turn(t) + 0.08 * turn(2 * t); });
+}
+Tensor hamming(int64_t x) {
+  return window(x, [](double t) { return 0.54 - 0.46 * turn(t); });
+}
+Tensor hanning(int64_t x) {
+  return window(x, [](double t) { return 0.5 - 0.5 * turn(t); });
+}
 Tensor kaiser(int64_t x, double beta) {
   auto bessel = [](double v) {  // power series of I0
     double sum = 1, term = 1;
@@ -167,22 +218,30 @@ int ndim(const Tensor& x) { return x.rank(); }
 int64_t size(const Tensor& x) { return x.numel(); }
 
 Tensor view(const Tensor& x, OptDType dtype) {
-  return frame("View", [&] { return ArgDict{kw("dtype", dtype)}; }, [dtype](const Tensor& a) {
-    DType to = dtype.value_or(a.dtype());
-    size_t from_size = dtype_size(a.dtype()), to_size = dtype_size(to);
-    if (from_size == to_size) return p::bitcast(a, to);
-    Shape s = a.shape();
-    if (s.empty()) shape_error("view", "a scalar can't be seen as elements of another size", "rank 1 or more, or a dtype of equal size", dtype_name(to));
-    int64_t bytes = times(s[-1], static_cast<int64_t>(from_size));
-    if (bytes >= 0 && bytes % static_cast<int64_t>(to_size))
-      shape_error("view", "the bytes of the last axis do not fill whole elements", "a multiple of " + std::to_string(to_size) + " bytes", std::to_string(bytes));
-    s[-1] = bytes < 0 ? None : bytes / static_cast<int64_t>(to_size);
-    if (!a.is_concrete()) {
-      if (abstract_trace()) return shape_only(to, s);
-      throw NotImplementedError(ErrorText{.what = "view between dtypes of different size inside a compiled step", .where = "view", .fix = "call it on concrete tensors"}.str());
-    }
-    return Tensor::from_bytes(a.raw(), static_cast<size_t>(s.numel()), to, s);
-  }, x);
+  return frame(
+      "View", [&] { return ArgDict{kw("dtype", dtype)}; },
+      [dtype](const Tensor& a) {
+        DType to = dtype.value_or(a.dtype());
+        size_t from_size = dtype_size(a.dtype()), to_size = dtype_size(to);
+        if (from_size == to_size) return p::bitcast(a, to);
+        Shape s = a.shape();
+        if (s.empty())
+          shape_error("view", "a scalar can't be seen as elements of another size", "rank 1 or more, or a dtype of equal size",
+                      dtype_name(to));
+        int64_t bytes = times(s[-1], static_cast<int64_t>(from_size));
+        if (bytes >= 0 && bytes % static_cast<int64_t>(to_size))
+          shape_error("view", "the bytes of the last axis do not fill whole elements",
+                      "a multiple of " + std::to_string(to_size) + " bytes", std::to_string(bytes));
+        s[-1] = bytes < 0 ? None : bytes / static_cast<int64_t>(to_size);
+        if (!a.is_concrete()) {
+          if (abstract_trace()) return shape_only(to, s);
+          throw NotImplementedError(ErrorText{
+              .what = "view between dtypes of different size inside a compiled step", .where = "view", .fix = "call it on concrete tensors"}
+                                        .str());
+        }
+        return Tensor::from_bytes(a.raw(), static_cast<size_t>(s.numel()), to, s);
+      },
+      x);
 }
 
 }  // namespace keras::ops

@@ -21,13 +21,15 @@ static DType product_type(const Tensor& a, const Tensor& b, DType summed) { retu
 static Tensor finish(const Tensor& r, DType t) { return t == DType::Bool ? as_bool(r) : r; }
 
 static Tensor matrix_product(const Tensor& x, const Tensor& y) {
-  if (x.rank() == 0 || y.rank() == 0) shape_error("matmul", "scalars have no matrix product", "rank 1 or more", x.shape().str() + " and " + y.shape().str());
+  if (x.rank() == 0 || y.rank() == 0)
+    shape_error("matmul", "scalars have no matrix product", "rank 1 or more", x.shape().str() + " and " + y.shape().str());
   auto [a, b] = factors(x, y);
   DType t = product_type(x, y, a.dtype());
   int ra = a.rank(), rb = b.rank(), ca = ra - 1, cb = rb == 1 ? 0 : rb - 2;
   int64_t ka = a.shape()[ca], kb = b.shape()[cb];
   if (ka >= 0 && kb >= 0 && ka != kb)
-    shape_error("matmul", "the inner sizes differ", "the last axis of the first as long as axis " + std::to_string(cb) + " of the second", x.shape().str() + " and " + y.shape().str());
+    shape_error("matmul", "the inner sizes differ", "the last axis of the first as long as axis " + std::to_string(cb) + " of the second",
+                x.shape().str() + " and " + y.shape().str());
   if (ra <= 2 && rb <= 2) return finish(p::dot(a, b, Ints{ca}, Ints{cb}), t);
   if (rb <= 2) return finish(p::dot(a, b, Ints{ca}, Ints{cb}), t);  // the batch axes of a are free axes: one matrix product
   if (ra == 1) return finish(p::dot(a, b, Ints{0}, Ints{cb}), t);
@@ -70,19 +72,29 @@ Tensor outer(const Tensor& x1, const Tensor& x2) {
   });
 }
 Tensor tensordot(const Tensor& x1, const Tensor& x2, int axes) {
-  return frame("Tensordot", [&] { return ArgDict{kw("axes", axes)}; }, [axes](const Tensor& a, const Tensor& b) {
-    if (axes < 0 || axes > a.rank() || axes > b.rank())
-      shape_error("tensordot", "more axes than the tensors have", "at most " + std::to_string(std::min(a.rank(), b.rank())), std::to_string(axes));
-    return contracted(a, b, p::iota_axes(axes, a.rank() - axes), p::iota_axes(axes));
-  }, x1, x2);
+  return frame(
+      "Tensordot", [&] { return ArgDict{kw("axes", axes)}; },
+      [axes](const Tensor& a, const Tensor& b) {
+        if (axes < 0 || axes > a.rank() || axes > b.rank())
+          shape_error("tensordot", "more axes than the tensors have", "at most " + std::to_string(std::min(a.rank(), b.rank())),
+                      std::to_string(axes));
+        return contracted(a, b, p::iota_axes(axes, a.rank() - axes), p::iota_axes(axes));
+      },
+      x1, x2);
 }
 Tensor tensordot(const Tensor& x1, const Tensor& x2, const std::vector<int>& axes1, const std::vector<int>& axes2) {
-  return frame("Tensordot", [&] { return ArgDict{kw("axes", List{Value(axes1), Value(axes2)})}; }, [=](const Tensor& a, const Tensor& b) {
-    Ints ca, cb;
-    for (int i : axes1) ca.push_back(axis_of(i, a, "tensordot"));
-    for (int i : axes2) cb.push_back(axis_of(i, b, "tensordot"));
-    return contracted(a, b, ca, cb);
-  }, x1, x2);
+  return frame(
+      "Tensordot",
+      [&] {
+        return ArgDict{kw("axes", List{Value(axes1), Value(axes2)})};
+      },
+      [=](const Tensor& a, const Tensor& b) {
+        Ints ca, cb;
+        for (int i : axes1) ca.push_back(axis_of(i, a, "tensordot"));
+        for (int i : axes2) cb.push_back(axis_of(i, b, "tensordot"));
+        return contracted(a, b, ca, cb);
+      },
+      x1, x2);
 }
 
 // ---- einsum
@@ -192,7 +204,8 @@ Term combine(const Term& a, const Term& b, const Labels& keep, const Labels& wan
       if (!has(batch, x) && !has(contract, x)) out.push_back(x);
     for (int x : r.labels)
       if (!has(batch, x) && !has(contract, x)) out.push_back(x);
-    return std::pair(std::move(out), [=] { return p::dot(l.t, r.t, axes(l, contract), axes(r, contract), axes(l, batch), axes(r, batch)); });
+    return std::pair(std::move(out),
+                     [=] { return p::dot(l.t, r.t, axes(l, contract), axes(r, contract), axes(l, batch), axes(r, batch)); });
   };
   // Batch axes in the order in which the result wants them, and the operands too: often no transpose is left.
   Labels sorted;
@@ -220,7 +233,8 @@ Tensor einsum_of(const Subscripts& s, std::string_view text, const Tensors& oper
     Term term{as(operands[i], summed), {}};
     size_t named = s.inputs[i].size() - (has(s.inputs[i], -1) ? 1 : 0), rank = operands[i].shape().size();
     if (named > rank || (named < rank && !has(s.inputs[i], -1)))
-      shape_error("einsum", "operand " + std::to_string(i) + " of '" + std::string(text) + "' has another rank", "rank " + std::to_string(named), operands[i].shape().str());
+      shape_error("einsum", "operand " + std::to_string(i) + " of '" + std::string(text) + "' has another rank",
+                  "rank " + std::to_string(named), operands[i].shape().str());
     for (int x : s.inputs[i]) {
       if (x != -1) {
         term.labels.push_back(x);
@@ -235,7 +249,8 @@ Tensor einsum_of(const Subscripts& s, std::string_view text, const Tensors& oper
       if (fresh || it->second == n) continue;
       if (it->second == 1 || (it->second < 0 && n > 1)) it->second = n;
       else if (n > 1 && it->second >= 0)
-        shape_error("einsum", "the sizes of an axis of '" + std::string(text) + "' differ", std::to_string(it->second), std::to_string(n) + " in operand " + std::to_string(i));
+        shape_error("einsum", "the sizes of an axis of '" + std::string(text) + "' differ", std::to_string(it->second),
+                    std::to_string(n) + " in operand " + std::to_string(i));
     }
     terms.push_back(std::move(term));
   }
@@ -338,8 +353,9 @@ Tensor einsum_of(const Subscripts& s, std::string_view text, const Tensors& oper
 Tensor einsum(std::string_view subscripts, const Tensors& operands) {
   if (operands.empty()) bad_subscripts(subscripts, "there are no operands");
   Subscripts s = parse(subscripts, operands.size());
-  return frame("Einsum", [&] { return ArgDict{kw("subscripts", subscripts)}; },
-               [s, text = std::string(subscripts)](const Tensors& xs) { return einsum_of(s, text, xs); }, operands);
+  return frame(
+      "Einsum", [&] { return ArgDict{kw("subscripts", subscripts)}; },
+      [s, text = std::string(subscripts)](const Tensors& xs) { return einsum_of(s, text, xs); }, operands);
 }
 
 // ---- others
@@ -357,46 +373,61 @@ Tensor kron(const Tensor& x1, const Tensor& x2) {
   });
 }
 Tensor cross(const Tensor& x1, const Tensor& x2, int axisa, int axisb, int axisc, std::optional<int> axis) {
-  return frame("Cross", [&] { return ArgDict{kw("axisa", axisa), kw("axisb", axisb), kw("axisc", axisc), kw("axis", axis)}; }, [=](const Tensor& x, const Tensor& y) {
-    auto [a0, b0] = promoted(x, y);
-    Tensor a = move_axis(a0, axis_of(axis.value_or(axisa), a0, "cross"), a0.rank() - 1), b = move_axis(b0, axis_of(axis.value_or(axisb), b0, "cross"), b0.rank() - 1);
-    int64_t na = a.shape()[-1], nb = b.shape()[-1];
-    auto fits = [](int64_t n) { return n == 2 || n == 3 || n < 0; };
-    if (!fits(na) || !fits(nb)) shape_error("cross", "vectors of 2 or 3 elements are needed", "sizes 2 or 3", x.shape().str() + " and " + y.shape().str());
-    auto at = [](const Tensor& t, int64_t i) {
-      int last = t.rank() - 1;
-      return t.shape()[last] < 0 ? drop_axes(shape_only(t.dtype(), t.shape().slice(0, last) + Shape{1}), Ints{last}) : drop_axes(p::slice_axis(t, last, i, i + 1), Ints{last});
-    };
-    auto z = p::sub(p::mul(at(a, 0), at(b, 1)), p::mul(at(a, 1), at(b, 0)));
-    if (na == 2 && nb == 2) return z;
-    auto third = [&](const Tensor& t, int64_t n) { return n == 2 ? num(t, 0) : at(t, 2); };
-    Tensor az = third(a, na), bz = third(b, nb);
-    Tensor vx = p::sub(p::mul(at(a, 1), bz), p::mul(az, at(b, 1))), vy = p::sub(p::mul(az, at(b, 0)), p::mul(at(a, 0), bz));
-    Shape s = z.shape(), column = s;
-    column.push_back(1);
-    Tensors parts;
-    for (const Tensor& v : {vx, vy, z}) parts.push_back(p::reshape(p::broadcast_to(v, s), column));
-    Tensor r = p::concat(parts, s.rank());
-    return move_axis(r, r.rank() - 1, normalize_axis(axis.value_or(axisc), r.rank(), "cross"));
-  }, x1, x2);
+  return frame(
+      "Cross",
+      [&] {
+        return ArgDict{kw("axisa", axisa), kw("axisb", axisb), kw("axisc", axisc), kw("axis", axis)};
+      },
+      [=](const Tensor& x, const Tensor& y) {
+        auto [a0, b0] = promoted(x, y);
+        Tensor a = move_axis(a0, axis_of(axis.value_or(axisa), a0, "cross"), a0.rank() - 1),
+               b = move_axis(b0, axis_of(axis.value_or(axisb), b0, "cross"), b0.rank() - 1);
+        int64_t na = a.shape()[-1], nb = b.shape()[-1];
+        auto fits = [](int64_t n) { return n == 2 || n == 3 || n < 0; };
+        if (!fits(na) || !fits(nb))
+          shape_error("cross", "vectors of 2 or 3 elements are needed", "sizes 2 or 3", x.shape().str() + " and " + y.shape().str());
+        auto at = [](const Tensor& t, int64_t i) {
+          int last = t.rank() - 1;
+          return t.shape()[last] < 0 ? drop_axes(shape_only(t.dtype(), t.shape().slice(0, last) + Shape{1}), Ints{last})
+                                     : drop_axes(p::slice_axis(t, last, i, i + 1), Ints{last});
+        };
+        auto z = p::sub(p::mul(at(a, 0), at(b, 1)), p::mul(at(a, 1), at(b, 0)));
+        if (na == 2 && nb == 2) return z;
+        auto third = [&](const Tensor& t, int64_t n) { return n == 2 ? num(t, 0) : at(t, 2); };
+        Tensor az = third(a, na), bz = third(b, nb);
+        Tensor vx = p::sub(p::mul(at(a, 1), bz), p::mul(az, at(b, 1))), vy = p::sub(p::mul(az, at(b, 0)), p::mul(at(a, 0), bz));
+        Shape s = z.shape(), column = s;
+        column.push_back(1);
+        Tensors parts;
+        for (const Tensor& v : {vx, vy, z}) parts.push_back(p::reshape(p::broadcast_to(v, s), column));
+        Tensor r = p::concat(parts, s.rank());
+        return move_axis(r, r.rank() - 1, normalize_axis(axis.value_or(axisc), r.rank(), "cross"));
+      },
+      x1, x2);
 }
 Tensor correlate(const Tensor& x1, const Tensor& x2, std::string_view mode) {
   if (mode != "valid" && mode != "same" && mode != "full") unknown_option("correlate", "mode", mode, {"valid", "same", "full"});
-  return frame("Correlate", [&] { return ArgDict{kw("mode", mode)}; }, [mode = std::string(mode)](const Tensor& x, const Tensor& y) {
-    if (x.rank() != 1 || y.rank() != 1) shape_error("correlate", "correlate takes vectors", "rank 1", x.shape().str() + " and " + y.shape().str());
-    DType t = float_type(promote(x, y));
-    Tensor a = as(x, t), b = as(y, t);
-    int64_t n = a.shape()[0], m = b.shape()[0];
-    if (n < 0 || m < 0) return shape_only(t, Shape{None});
-    if (n == 0 || m == 0) shape_error("correlate", "an empty vector has no correlation", "at least one element", x.shape().str() + " and " + y.shape().str());
-    bool turned = n < m;
-    if (turned) std::swap(a, b), std::swap(n, m);
-    int64_t lo = mode == "full" ? m - 1 : mode == "same" ? m / 2 : 0, hi = mode == "full" ? m - 1 : mode == "same" ? m - m / 2 - 1 : 0;
-    if (turned && mode == "same") std::swap(lo, hi);
-    p::ConvSpec spec{{1}, {1}, {lo}, {hi}, 1};
-    Tensor r = p::reshape(p::conv(p::reshape(a, {1, n, 1}), p::reshape(b, {m, 1, 1}), spec), Shape{n + lo + hi - m + 1});
-    return turned ? p::reverse(r, Ints{0}) : r;
-  }, x1, x2);
+  return frame(
+      "Correlate", [&] { return ArgDict{kw("mode", mode)}; },
+      [mode = std::string(mode)](const Tensor& x, const Tensor& y) {
+        if (x.rank() != 1 || y.rank() != 1)
+          shape_error("correlate", "correlate takes vectors", "rank 1", x.shape().str() + " and " + y.shape().str());
+        DType t = float_type(promote(x, y));
+        Tensor a = as(x, t), b = as(y, t);
+        int64_t n = a.shape()[0], m = b.shape()[0];
+        if (n < 0 || m < 0) return shape_only(t, Shape{None});
+        if (n == 0 || m == 0)
+          shape_error("correlate", "an empty vector has no correlation", "at least one element",
+                      x.shape().str() + " and " + y.shape().str());
+        bool turned = n < m;
+        if (turned) std::swap(a, b), std::swap(n, m);
+        int64_t lo = mode == "full" ? m - 1 : mode == "same" ? m / 2 : 0, hi = mode == "full" ? m - 1 : mode == "same" ? m - m / 2 - 1 : 0;
+        if (turned && mode == "same") std::swap(lo, hi);
+        p::ConvSpec spec{{1}, {1}, {lo}, {hi}, 1};
+        Tensor r = p::reshape(p::conv(p::reshape(a, {1, n, 1}), p::reshape(b, {m, 1, 1}), spec), Shape{n + lo + hi - m + 1});
+        return turned ? p::reverse(r, Ints{0}) : r;
+      },
+      x1, x2);
 }
 Tensor corrcoef(const Tensor& x) {
   return unary("Corrcoef", x, [](const Tensor& a0) {
@@ -416,7 +447,8 @@ Tensor corrcoef(const Tensor& x) {
 }
 Tensor cdist(const Tensor& x, const Tensor& y) {
   return binary("Cdist", x, y, [](const Tensor& a0, const Tensor& b0) {
-    if (a0.rank() < 2 || b0.rank() < 2) shape_error("cdist", "the rank is too small", "rank 2 or more", a0.shape().str() + " and " + b0.shape().str());
+    if (a0.rank() < 2 || b0.rank() < 2)
+      shape_error("cdist", "the rank is too small", "rank 2 or more", a0.shape().str() + " and " + b0.shape().str());
     DType t = float_type(promote(a0, b0));
     Tensor a = expand_dims(as(a0, t), -2), b = expand_dims(as(b0, t), -3);
     Tensor d = p::ew(Ew::square, p::sub(a, b));

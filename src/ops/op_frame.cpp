@@ -15,15 +15,18 @@ std::vector<int64_t> Axes::resolve(int rank, const char* where) const {
   std::sort(r.begin(), r.end());
   for (size_t i = 1; i < r.size(); ++i)
     if (r[i] == r[i - 1])
-      throw ValueError(ErrorText{.what = "an axis is given twice", .where = where, .expected = "different axes", .received = Shape(r).str()}.str());
+      throw ValueError(
+          ErrorText{.what = "an axis is given twice", .where = where, .expected = "different axes", .received = Shape(r).str()}.str());
   return r;
 }
 
 std::vector<int64_t> Sizes::expand(size_t n, const char* what) const {
   if (single_) return std::vector<int64_t>(n, v_[0]);
   if (v_.size() != n)
-    throw ValueError(ErrorText{.what = std::string("`") + what + "` has the wrong length", .expected = "one number or " + std::to_string(n) + " of them",
-                               .received = Shape(v_).str()}.str());
+    throw ValueError(ErrorText{.what = std::string("`") + what + "` has the wrong length",
+                               .expected = "one number or " + std::to_string(n) + " of them",
+                               .received = Shape(v_).str()}
+                         .str());
   return v_;
 }
 
@@ -31,8 +34,11 @@ std::vector<PadWidth::Pair> PadWidth::expand(int rank) const {
   size_t n = static_cast<size_t>(rank);
   if (v_.size() == 1) return std::vector<Pair>(n, v_[0]);
   if (v_.size() != n)
-    throw ValueError(ErrorText{.what = "`pad_width` does not fit the rank", .where = "pad", .expected = "one (before, after) pair per axis: " + std::to_string(rank),
-                               .received = std::to_string(v_.size()) + " pairs"}.str());
+    throw ValueError(ErrorText{.what = "`pad_width` does not fit the rank",
+                               .where = "pad",
+                               .expected = "one (before, after) pair per axis: " + std::to_string(rank),
+                               .received = std::to_string(v_.size()) + " pairs"}
+                         .str());
   return v_;
 }
 
@@ -42,7 +48,8 @@ Tensor record1(const char* cls, const Tensor& x, Fn1 f) {
   return core::op_call(cls, CallArgs{{Arg(x)}, {}}, [f](const CallArgs& a) { return Tensors{f(a.args[0].tensor())}; })[0];
 }
 Tensor record2(const char* cls, const Tensor& a, const Tensor& b, Fn2 f) {
-  return core::op_call(cls, CallArgs{{Arg(a), Arg(b)}, {}}, [f](const CallArgs& c) { return Tensors{f(c.args[0].tensor(), c.args[1].tensor())}; })[0];
+  return core::op_call(cls, CallArgs{{Arg(a), Arg(b)}, {}},
+                       [f](const CallArgs& c) { return Tensors{f(c.args[0].tensor(), c.args[1].tensor())}; })[0];
 }
 
 Value to_value(const Axes& a) {
@@ -108,7 +115,8 @@ std::pair<Tensor, Tensor> promoted(const Tensor& a, const Tensor& b) {
 Tensor indices_of(const Tensor& x, const char* where) {
   if (is_integer(x.dtype())) return x;
   if (abstract_trace()) return p::cast(x, DType::Int32);
-  throw TypeError(ErrorText{.what = "indices must be integers", .where = where, .received = dtype_name(x.dtype()), .fix = "cast them to int32"}.str());
+  throw TypeError(
+      ErrorText{.what = "indices must be integers", .where = where, .received = dtype_name(x.dtype()), .fix = "cast them to int32"}.str());
 }
 
 int64_t product(const Shape& s, int from, int to) {
@@ -162,11 +170,15 @@ Tensor move_axis(const Tensor& x, int from, int to) {
 void unknown_option(const char* where, const char* option, std::string_view got, const std::vector<std::string>& known) {
   std::string list;
   for (const std::string& k : known) list += (list.empty() ? "'" : ", '") + k + "'";
-  throw ValueError(ErrorText{.what = std::string("unknown `") + option + "`" + did_you_mean(got, known), .where = where, .expected = "one of " + list,
-                             .received = "'" + std::string(got) + "'"}.str());
+  throw ValueError(ErrorText{.what = std::string("unknown `") + option + "`" + did_you_mean(got, known),
+                             .where = where,
+                             .expected = "one of " + list,
+                             .received = "'" + std::string(got) + "'"}
+                       .str());
 }
 void shape_error(const char* where, std::string what, std::string expected, std::string received) {
-  throw ValueError(ErrorText{.what = std::move(what), .where = where, .expected = std::move(expected), .received = std::move(received)}.str());
+  throw ValueError(
+      ErrorText{.what = std::move(what), .where = where, .expected = std::move(expected), .received = std::move(received)}.str());
 }
 bool is_channels_last(std::string_view data_format, const char* where) {
   if (data_format.empty() || data_format == "channels_last") return true;

@@ -62,7 +62,8 @@ template <class Kw, class F, class... T> auto frame(const char* cls, const Kw& k
   using R = std::invoke_result_t<const F&, const T&...>;
   if (!(any_symbolic(x) || ...)) return f(x...);
   Recorded fn = [f](const CallArgs& a) {
-    return [&]<size_t... i>(std::index_sequence<i...>) { return results(f(unwrap<T>(a.args[i])...)); }(std::index_sequence_for<T...>{});
+    return [&]<size_t... i>(std::index_sequence<i...>) { return results(f(unwrap<T>(a.args[i])...)); }
+    (std::index_sequence_for<T...>{});
   };
   return unpack<R>(core::op_call(cls, CallArgs{{Arg(x)...}, kw()}, fn));
 }
@@ -73,10 +74,7 @@ Value to_value(const Sizes& s);
 Value to_value(const Number& n);
 Value to_value(const PadWidth& w);
 template <class T>
-  requires std::is_constructible_v<Value, T>
-Value to_value(T&& v) {
-  return Value(std::forward<T>(v));
-}
+requires std::is_constructible_v<Value, T> Value to_value(T&& v) { return Value(std::forward<T>(v)); }
 /// One option of a recorded call.
 template <class T> std::pair<std::string, Arg> kw(const char* key, const T& v) {
   if constexpr (std::is_same_v<T, Tensor> || std::is_same_v<T, Tensors>) return {key, Arg(v)};

@@ -30,15 +30,18 @@ Tensor cond(const Tensor& pred, const std::function<Tensor()>& true_fn, const st
 Tensors cond(const Tensor& pred, const std::function<Tensors()>& true_fn, const std::function<Tensors()>& false_fn);
 /// Python's `switch`: the branch of number `index`, kept inside.
 Tensors switch_(const Tensor& index, const std::vector<std::function<Tensors(const Tensors&)>>& branches, const Tensors& operands = {});
-Tensors fori_loop(int64_t lower, int64_t upper, const std::function<Tensors(const Tensor& i, const Tensors& values)>& body_fun, const Tensors& init_val);
+Tensors fori_loop(int64_t lower, int64_t upper, const std::function<Tensors(const Tensor& i, const Tensors& values)>& body_fun,
+                  const Tensors& init_val);
 /// In a compiled step `maximum_iterations` is needed: the loop becomes one of that length in which what is done stays.
-Tensors while_loop(const std::function<Tensor(const Tensors&)>& cond, const std::function<Tensors(const Tensors&)>& body, const Tensors& loop_vars,
-                   std::optional<int64_t> maximum_iterations = {});
+Tensors while_loop(const std::function<Tensor(const Tensors&)>& cond, const std::function<Tensors(const Tensors&)>& body,
+                   const Tensors& loop_vars, std::optional<int64_t> maximum_iterations = {});
 using ScanStep = std::function<std::pair<Tensors, Tensors>(const Tensors& carry, const Tensors& x)>;
 /// f(carry, slice) → (carry, result) over the leading axis of the xs (or `length` times); the last carry and the stacked results.
-std::pair<Tensors, Tensors> scan(const ScanStep& f, const Tensors& init, const Tensors& xs, std::optional<int64_t> length = {}, bool reverse = false);
+std::pair<Tensors, Tensors> scan(const ScanStep& f, const Tensors& init, const Tensors& xs, std::optional<int64_t> length = {},
+                                 bool reverse = false);
 /// Prefix combinations along an axis by an associative function of two lists.
-Tensors associative_scan(const std::function<Tensors(const Tensors&, const Tensors&)>& f, const Tensors& elems, bool reverse = false, int axis = 0);
+Tensors associative_scan(const std::function<Tensors(const Tensors&, const Tensors&)>& f, const Tensors& elems, bool reverse = false,
+                         int axis = 0);
 Tensors map(const std::function<Tensors(const Tensors&)>& f, const Tensors& xs);
 Tensor map(const std::function<Tensor(const Tensor&)>& f, const Tensor& xs);
 Tensors vectorized_map(const std::function<Tensors(const Tensors&)>& function, const Tensors& elements);

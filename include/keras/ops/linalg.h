@@ -1,5 +1,7 @@
 // What lives here: keras.ops' linear algebra on the last two axes.
 #pragma once
+#include <functional>
+
 #include <keras/ops/types.h>
 
 namespace keras::ops {
@@ -27,6 +29,8 @@ Tensors svd(const Tensor& x, bool full_matrices = true, bool compute_uv = true);
 Tensor lstsq(const Tensor& a, const Tensor& b, std::optional<double> rcond = {});
 Tensor pinv(const Tensor& x, std::optional<double> rcond = {});
 Tensor matrix_rank(const Tensor& x, std::optional<double> tol = {});
+/// The values of `fun` and their derivative along the tangents.
+std::pair<Tensors, Tensors> jvp(const std::function<Tensors(const Tensors&)>& fun, const Tensors& primals, const Tensors& tangents);
 Tensor matrix_power(const Tensor& x, int64_t n);
 
 }  // namespace keras::ops

@@ -30,12 +30,14 @@ Complex ifft2(const Complex& x);
 Complex rfft(const Tensor& x, std::optional<int64_t> fft_length = {});
 Tensor irfft(const Complex& x, std::optional<int64_t> fft_length = {});
 /// `window`: "hann", "hamming" or "" for none.
-Complex stft(const Tensor& x, int64_t sequence_length, int64_t sequence_stride, int64_t fft_length, std::string_view window = "hann", bool center = true);
-Complex stft(const Tensor& x, int64_t sequence_length, int64_t sequence_stride, int64_t fft_length, const Tensor& window, bool center = true);
+Complex stft(const Tensor& x, int64_t sequence_length, int64_t sequence_stride, int64_t fft_length, std::string_view window = "hann",
+             bool center = true);
+Complex stft(const Tensor& x, int64_t sequence_length, int64_t sequence_stride, int64_t fft_length, const Tensor& window,
+             bool center = true);
 Tensor istft(const Complex& x, int64_t sequence_length, int64_t sequence_stride, int64_t fft_length, std::optional<int64_t> length = {},
              std::string_view window = "hann", bool center = true);
-Tensor istft(const Complex& x, int64_t sequence_length, int64_t sequence_stride, int64_t fft_length, std::optional<int64_t> length, const Tensor& window,
-             bool center = true);
+Tensor istft(const Complex& x, int64_t sequence_length, int64_t sequence_stride, int64_t fft_length, std::optional<int64_t> length,
+             const Tensor& window, bool center = true);
 Tensor logdet(const Tensor& x);
 
 }  // namespace keras::ops

@@ -39,25 +39,28 @@ Tensor threshold(const Tensor& x, double threshold, double default_value);
 std::pair<Tensor, Tensor> polar(const Tensor& abs_, const Tensor& angle);
 
 // ---- convolution and pooling; `padding` is "valid" or "same"
-Tensor max_pool(const Tensor& inputs, const Sizes& pool_size, const Sizes& strides = {}, std::string_view padding = "valid", std::string_view data_format = "");
-Tensor average_pool(const Tensor& inputs, const Sizes& pool_size, const Sizes& strides = {}, std::string_view padding = "valid", std::string_view data_format = "");
+Tensor max_pool(const Tensor& inputs, const Sizes& pool_size, const Sizes& strides = {}, std::string_view padding = "valid",
+                std::string_view data_format = "");
+Tensor average_pool(const Tensor& inputs, const Sizes& pool_size, const Sizes& strides = {}, std::string_view padding = "valid",
+                    std::string_view data_format = "");
 /// Windows that divide the input into `output_size` parts.
 Tensor adaptive_average_pool(const Tensor& inputs, const Sizes& output_size, std::string_view data_format = "");
 Tensor adaptive_max_pool(const Tensor& inputs, const Sizes& output_size, std::string_view data_format = "");
 /// Kernel (spatial…, in / groups, out); groups follow from the shapes.
-Tensor conv(const Tensor& inputs, const Tensor& kernel, const Sizes& strides = 1, std::string_view padding = "valid", std::string_view data_format = "",
-            const Sizes& dilation_rate = 1);
+Tensor conv(const Tensor& inputs, const Tensor& kernel, const Sizes& strides = 1, std::string_view padding = "valid",
+            std::string_view data_format = "", const Sizes& dilation_rate = 1);
 /// Kernel (spatial…, out, in).
 Tensor conv_transpose(const Tensor& inputs, const Tensor& kernel, const Sizes& strides = 1, std::string_view padding = "valid",
                       const std::optional<Sizes>& output_padding = {}, std::string_view data_format = "", const Sizes& dilation_rate = 1);
 /// Kernel (spatial…, in, multiplier).
-Tensor depthwise_conv(const Tensor& inputs, const Tensor& kernel, const Sizes& strides = 1, std::string_view padding = "valid", std::string_view data_format = "",
-                      const Sizes& dilation_rate = 1);
+Tensor depthwise_conv(const Tensor& inputs, const Tensor& kernel, const Sizes& strides = 1, std::string_view padding = "valid",
+                      std::string_view data_format = "", const Sizes& dilation_rate = 1);
 Tensor separable_conv(const Tensor& inputs, const Tensor& depthwise_kernel, const Tensor& pointwise_kernel, const Sizes& strides = 1,
                       std::string_view padding = "valid", std::string_view data_format = "", const Sizes& dilation_rate = 1);
 /// Sliding blocks of (N, C, H, W) as columns (N, C·kh·kw, L), and their sum back.
 Tensor unfold(const Tensor& x, const Sizes& kernel_size, const Sizes& dilation = 1, const Sizes& padding = 0, const Sizes& stride = 1);
-Tensor fold(const Tensor& x, const Sizes& output_size, const Sizes& kernel_size, const Sizes& dilation = 1, const Sizes& padding = 0, const Sizes& stride = 1);
+Tensor fold(const Tensor& x, const Sizes& output_size, const Sizes& kernel_size, const Sizes& dilation = 1, const Sizes& padding = 0,
+            const Sizes& stride = 1);
 
 // ---- encodings and crossentropies
 /// Numbers outside [0, num_classes) give zeros.
@@ -80,14 +83,16 @@ Tensor rms_normalization(const Tensor& x, const Tensor& scale = Tensor(), const 
 
 // ---- sequences, images, attention
 /// Loss per sequence; targets (B, U), outputs (B, T, classes) as logits.
-Tensor ctc_loss(const Tensor& target, const Tensor& output, const Tensor& target_length, const Tensor& output_length, int64_t mask_index = 0);
+Tensor ctc_loss(const Tensor& target, const Tensor& output, const Tensor& target_length, const Tensor& output_length,
+                int64_t mask_index = 0);
 /// Decoded sequences (paths, B, T), padded with -1, and scores. `strategy`: "greedy" or "beam_search".
-std::pair<Tensor, Tensor> ctc_decode(const Tensor& inputs, const Tensor& sequence_lengths, std::string_view strategy = "greedy", int64_t beam_width = 100,
-                                     int64_t top_paths = 1, bool merge_repeated = true, int64_t mask_index = 0);
+std::pair<Tensor, Tensor> ctc_decode(const Tensor& inputs, const Tensor& sequence_lengths, std::string_view strategy = "greedy",
+                                     int64_t beam_width = 100, int64_t top_paths = 1, bool merge_repeated = true, int64_t mask_index = 0);
 /// Peak signal-to-noise ratio.
 Tensor psnr(const Tensor& x1, const Tensor& x2, double max_val);
 /// Query (B, T, N, H), key and value (B, S, K, H) with N a multiple of K; `mask` is True where attention is allowed.
-Tensor dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& bias = Tensor(), const Tensor& mask = Tensor(),
-                             std::optional<double> scale = {}, bool is_causal = false, std::optional<double> attn_logits_soft_cap = {});
+Tensor dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& bias = Tensor(),
+                             const Tensor& mask = Tensor(), std::optional<double> scale = {}, bool is_causal = false,
+                             std::optional<double> attn_logits_soft_cap = {});
 
 }  // namespace keras::ops

@@ -274,8 +274,10 @@ Tensor tri(int64_t N, std::optional<int64_t> M = {}, int64_t k = 0, OptDType dty
 Tensor arange(Number start, std::optional<Number> stop = {}, Number step = 1, OptDType dtype = {});
 Tensor linspace(const Tensor& start, const Tensor& stop, int64_t num = 50, bool endpoint = true, OptDType dtype = {}, int axis = 0);
 /// Also the step: Keras' `retstep=True`.
-std::pair<Tensor, Tensor> linspace_with_step(const Tensor& start, const Tensor& stop, int64_t num = 50, bool endpoint = true, OptDType dtype = {}, int axis = 0);
-Tensor logspace(const Tensor& start, const Tensor& stop, int64_t num = 50, bool endpoint = true, double base = 10, OptDType dtype = {}, int axis = 0);
+std::pair<Tensor, Tensor> linspace_with_step(const Tensor& start, const Tensor& stop, int64_t num = 50, bool endpoint = true,
+                                             OptDType dtype = {}, int axis = 0);
+Tensor logspace(const Tensor& start, const Tensor& stop, int64_t num = 50, bool endpoint = true, double base = 10, OptDType dtype = {},
+                int axis = 0);
 Tensor geomspace(const Tensor& start, const Tensor& stop, int64_t num = 50, bool endpoint = true, OptDType dtype = {}, int axis = 0);
 Tensor array(const Tensor& x, OptDType dtype = {});
 Tensor vander(const Tensor& x, std::optional<int64_t> N = {}, bool increasing = false);

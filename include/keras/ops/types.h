@@ -67,8 +67,11 @@ struct Number {
   char kind = 'i';  // 'b', 'i' or 'f'
   Number() = default;
   template <class T>
-    requires std::is_arithmetic_v<T>
-  Number(T v) : value(static_cast<double>(v)), kind(std::same_as<T, bool> ? 'b' : std::integral<T> ? 'i' : 'f') {}
+  requires std::is_arithmetic_v<T> Number(T v)
+      : value(static_cast<double>(v)),
+        kind(std::same_as<T, bool> ? 'b'
+             : std::integral<T>    ? 'i'
+                                   : 'f') {}
 };
 
 /// Widths of `pad`: one number for all edges, or (before, after) per axis; one pair alone holds for every axis.
