@@ -52,6 +52,7 @@ std::string line_of(const std::string& text) { return text.substr(0, text.find('
 void Report::add(Result result) { results_.push_back(std::move(result)); }
 
 void Report::print() const {
+  if (json_) return fmt::print("{}\n", io::to_json(as_json(), 1));
   for (const auto& [kind, classes] : table(results_)) {
     Counts sum;
     for (const Result& r : results_)
@@ -108,11 +109,7 @@ void Report::print_closing() const {
 }
 
 int Report::finish() const {
-  if (json_) {
-    fmt::print("{}\n", io::to_json(as_json(), 1));
-  } else {
-    print();
-  }
+  print();
   print_closing();
   return std::any_of(results_.begin(), results_.end(), [](const Result& r) { return r.outcome == Outcome::Failed; });
 }
@@ -122,7 +119,7 @@ int Report::finish_against(const std::string& list, const std::string& filter) c
   for (const Result& r : results_) by_name[r.name] = &r;
   std::istringstream lines(io::read_text_file(list));
   int broken = 0, required = 0;
-  finish();
+  print();
   for (std::string line; std::getline(lines, line);) {
     while (!line.empty() && std::isspace(static_cast<unsigned char>(line.back()))) line.pop_back();
     if (line.empty() || line[0] == '#') continue;
@@ -131,9 +128,10 @@ int Report::finish_against(const std::string& list, const std::string& filter) c
     ++required;
     if (found != by_name.end() && found->second->outcome == Outcome::Passed) continue;
     ++broken;
-    fmt::print(stderr, "must pass, but {}: {}\n", found == by_name.end() ? "is not in the corpus" : name_of(found->second->outcome), line);
+    fmt::print(json_ ? stderr : stdout, "must pass, but {}: {}\n", found == by_name.end() ? "not there" : name_of(found->second->outcome), line);
   }
-  fmt::print(stderr, "{} of {} units that must pass do\n", required - broken, required);
+  fmt::print(json_ ? stderr : stdout, "{} of {} units that must pass do\n", required - broken, required);
+  print_closing();
   return broken > 0;
 }
 
