@@ -75,7 +75,8 @@ Shape broadcast_shapes(const Shape& a, const Shape& b) {
 int normalize_axis(int axis, int rank, const char* where) {
   int a = axis < 0 ? axis + rank : axis;
   if (a < 0 || a >= rank)
-    throw ValueError(ErrorText{.what = std::string(where) + "=" + std::to_string(axis) + " is outside a tensor of rank " + std::to_string(rank),
+    throw ValueError(ErrorText{.what = "axis " + std::to_string(axis) + " is outside a tensor of rank " + std::to_string(rank),
+                               .where = std::string_view(where) == "axis" ? "" : where,
                                .expected = "from " + std::to_string(-rank) + " to " + std::to_string(rank - 1)}
                          .str());
   return a;

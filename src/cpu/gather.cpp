@@ -40,7 +40,7 @@ std::string position(const Shape& shape, int64_t flat) {
   return Shape(std::move(at)).str();
 }
 
-[[noreturn]] void out_of_range(const char* where, const std::string& value, const Shape& indices, int64_t flat, int64_t n, int axis, bool negative) {
+[[noreturn]] void out_of_range(const std::string& where, const std::string& value, const Shape& indices, int64_t flat, int64_t n, int axis, bool negative) {
   throw ValueError(
       ErrorText{.what = "index " + value + " at position " + position(indices, flat) + " is outside axis " + std::to_string(axis) +
                         " of size " + std::to_string(n),
@@ -86,7 +86,7 @@ template <class F> decltype(auto) visit_index(const char* where, DType index, F&
 
 // Index tensor → row numbers. With k > 1 the last axis of the indices runs over k indices of one row.
 struct Rows {
-  const char* where;
+  std::string where;
   Shape indices;
   int64_t count = 0;           // rows to make
   int axis = 0;                // first axis that is indexed
@@ -115,9 +115,9 @@ template <class I> void fill_rows(const Rows& r, const void* from, int64_t* to) 
   }
 }
 
-Rows make_rows(const char* where, DType index, const Shape& indices, int64_t count, int axis, std::vector<int64_t> sizes, OutOfRange mode) {
+Rows make_rows(const std::string& where, DType index, const Shape& indices, int64_t count, int axis, std::vector<int64_t> sizes, OutOfRange mode) {
   Rows r{where, indices, count, axis, std::move(sizes), mode};
-  r.fill = visit_index(where, index, [](auto tag) { return &fill_rows<decltype(tag)>; });
+  r.fill = visit_index(where.c_str(), index, [](auto tag) { return &fill_rows<decltype(tag)>; });
   return r;
 }
 
@@ -409,11 +409,12 @@ int64_t vector_length(const char* where, const Shape& operand, const Shape& indi
 
 }  // namespace
 
-KernelPtr make_gather(DType dtype, DType index, const Shape& operand, const Shape& indices, int axis, OutOfRange mode) {
+KernelPtr make_gather(DType dtype, DType index, const Shape& operand, const Shape& indices, int axis, OutOfRange mode,
+                      const std::string& where) {
   check_static("gather", operand);
   check_static("gather", indices);
   const int a = normalize_axis(axis, operand.rank());
-  Rows rows = make_rows("gather", index, indices, indices.numel(), a, {operand[a]}, mode);
+  Rows rows = make_rows(where, index, indices, indices.numel(), a, {operand[a]}, mode);
   return gather_kernel("gather: rows of axis " + std::to_string(a), dtype, std::move(rows), operand.slice(0, a).numel(), operand[a],
                        operand.slice(a + 1).numel());
 }

@@ -15,9 +15,9 @@ enum class OutOfRange { Error, Clip, FillNaN, ErrorNegative };
 
 enum class ScatterOp { Update, Add, Mul, Max, Min };
 
-/// (operand, indices) → operand[:axis] + indices + operand[axis+1:].
+/// (operand, indices) → operand[:axis] + indices + operand[axis+1:]. `where` names the reader in errors.
 engine::KernelPtr make_gather(DType dtype, DType index, const Shape& operand, const Shape& indices, int axis,
-                              OutOfRange mode = OutOfRange::Error);
+                              OutOfRange mode = OutOfRange::Error, const std::string& where = "gather");
 
 /// (indices, updates shaped operand[:axis] + indices + operand[axis+1:]) → zeros shaped operand plus the updates: the transpose
 /// of make_gather. float16 and bfloat16 accumulate in float32.

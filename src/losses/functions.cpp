@@ -58,9 +58,8 @@ Tensor checked_labels(const Tensor& y_true, int64_t classes, const char* where) 
   }
   Tensor all = Tensor::empty(DType::Int32, Shape{classes});
   for (int64_t i = 0; i < classes; ++i) all.mutable_data<int32_t>()[i] = static_cast<int32_t>(i);
-  // A read of number `label` in 0 … classes - 1 gives the label itself and refuses every other one; unsigned, because negative indices
-  // would count from the end.
-  return prims::gather(all, ops::cast(labels, DType::UInt32), 0, prims::IndexMode::Error);
+  // A read of number `label` in 0 … classes - 1 gives the label itself and refuses every other one.
+  return prims::gather(all, labels, 0, prims::IndexMode::ErrorNegative, std::string("the labels of ") + where);
 }
 
 Tensor smoothed(const Tensor& y_true, double smoothing, double target) {

@@ -28,7 +28,7 @@ struct EmbeddingImpl : LayerImpl {
   Tensors call(const Call& c) override {
     Tensor ids = is_integer(c.input().dtype()) ? c.input() : prims::cast(c.input(), DType::Int32);
     // A negative index is as far outside as one beyond the table, and named by the same error.
-    return {prims::cast(prims::gather(table.value(), ids, 0, prims::IndexMode::ErrorNegative), compute_dtype_)};
+    return {prims::cast(prims::gather(table.value(), ids, 0, prims::IndexMode::ErrorNegative, where()), compute_dtype_)};
   }
   Tensors compute_mask(const Call& c, size_t) override {
     if (!o.mask_zero) return {};
