@@ -257,6 +257,8 @@ TEST(MultiHeadAttentionTest, MasksOfKeras) {
   Embedding e(5, 3, {.mask_zero = true});
   Tensor x = e(Tensor{{1, 2, 0}, {3, 0, 0}});
   EXPECT_EQ(core::mask_of(m(x, x)).to_vector<double>(), (std::vector<double>{1, 1, 0, 1, 0, 0}));
+  EXPECT_FALSE(core::mask_of(x).defined());  // taken off, as in Keras
+  x = e(Tensor{{1, 2, 0}, {3, 0, 0}});
   Output s = m(x, x, {.values = kScores});
   EXPECT_EQ(s[1].to_vector<double>()[2], 0);
   EXPECT_FALSE(core::mask_of(s[1]).defined());
@@ -268,7 +270,8 @@ TEST(MultiHeadAttentionTest, MasksInCompiledFunctions) {
   Tensor ids{{1, 2, 0}, {3, 0, 0}}, others{{1, 0}, {4, 2}};
   auto body = [&](const Tensors& in) -> Tensors {
     Tensor x = e(in[0]), y = e(in[1]);
-    return {m(x, y), a({x, y})};
+    Tensor plain = a({x, y});
+    return {m(x, y), plain};
   };
   Tensors eager = body({ids, others}), compiled = Function(body)({ids, others});
   for (size_t i = 0; i < 2; ++i) test::expect_close(compiled[i], eager[i], 1e-5, 1e-6);

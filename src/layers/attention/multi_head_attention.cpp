@@ -335,8 +335,12 @@ template <class Options> struct HeadsImpl : LayerImpl {
     return types;
   }
   Tensors compute_mask(const Call& c, size_t) override {
-    Tensor q = argument(c.args, 0, "query");
-    return {q.defined() ? core::mask_of(q) : Tensor()};
+    Tensor q = argument(c.args, 0, "query"), mask = q.defined() ? core::mask_of(q) : Tensor();
+    // Keras' MultiHeadAttention takes the masks off the tensors it was given: what uses them afterwards (a residual connection) sees none.
+    if constexpr (!grouped)
+      for (const Tensor& t : {q, argument(c.args, 1, "value"), argument(c.args, 2, "key")})
+        if (t.defined() && !t.is_symbolic()) t.impl()->mask = nullptr;
+    return {mask};
   }
 
   Dict own_config() const override {
@@ -363,8 +367,8 @@ template <class Options> struct HeadsImpl : LayerImpl {
     for (int i = 0; i < out[0].rank(); ++i)
       e.axes.push_back(i == 0              ? "batch, as it came in"
                        : i < kept          ? "steps of the query: one output for each"
-                       : own_output.rank() ? fmt::format("output_shape: {}", out[0][i])
-                                           : fmt::format("{}: as the query's last axis", out[0][i]));
+                       : own_output.rank() ? "output_shape"
+                                           : "as the query's last axis");
     for (const Projection* p : {&query, &key, &gate, &value, &output}) {
       if (!*p) continue;
       e.parameters.push_back(fmt::format("{}/kernel {} = {}", p->layer.name(), p->kernel.shape().str(), p->kernel.shape().numel()));
