@@ -285,7 +285,7 @@ std::vector<ir::Type> LayerImpl::output_types(const core::CallArgs& args) {
     masks.push_back(core::mask_of(t));
     if (masks.back().defined()) types.push_back({masks.back().dtype(), masks.back().shape()});
   }
-  return core::infer(types, [&](const Tensors& abstract) {
+  std::vector<ir::Type> out = core::infer(types, [&](const Tensors& abstract) {
     size_t i = 0;
     core::CallArgs inner = args.map_tensors([&](const Tensor&) { return abstract[i++]; });
     size_t k = 0;
@@ -298,6 +298,9 @@ std::vector<ir::Type> LayerImpl::output_types(const core::CallArgs& args) {
     (void)first;
     return (*this)(std::move(inner));
   });
+  if (symbolic_in_compute_dtype_)
+    for (ir::Type& t : out) t.dtype = compute_dtype_;
+  return out;
 }
 
 // ---- the call
@@ -343,8 +346,12 @@ Tensors LayerImpl::operator()(core::CallArgs args) {
   if (symbolic) {
     std::vector<ir::Type> types = output_types(given);
     Call call{given, inputs, masks_for(), mode.value_or(false)};
-    if (uses_training() && !args.find("training")) args.set("training", Value(false));
-    if (uses_mask() && !args.find("mask")) args.set("mask", call.mask().defined() ? core::Arg(call.mask()) : core::Arg(Value()));
+    // As Keras writes nodes: the mode where nothing else was said, a mask that came with the input where that is the only tensor argument.
+    bool plain = args.args.size() == 1 && args.kwargs.empty();
+    auto has_tensors = [](const core::Arg& a) { return !a.tensors().empty(); };
+    bool one = std::count_if(args.args.begin(), args.args.end(), has_tensors) + std::count_if(args.kwargs.begin(), args.kwargs.end(), [&](const auto& kw) { return has_tensors(kw.second); }) == 1;
+    if (uses_training() && plain) args.set("training", Value(false));
+    if (uses_mask() && one && !args.find("mask")) args.set("mask", call.mask().defined() ? core::Arg(call.mask()) : core::Arg(Value()));
     Tensors out = record(args, types, types.size() != 1);
     Tensors masks = compute_mask(call, out.size());
     for (size_t i = 0; i < out.size() && i < masks.size(); ++i)

@@ -113,6 +113,8 @@ class LayerImpl : public core::Operation {
   bool built_ = false, trainable_ = true, supports_masking_ = false, autocast_ = true;
   std::vector<InputSpec> input_spec_;                    // empty: anything; else one per input
   bool convert_dtype_ = true;
+  /// Keras gives the symbolic result of layers that say nothing but their output's shape the compute dtype, also for integer inputs.
+  bool symbolic_in_compute_dtype_ = false;
   std::vector<Variable> own_trainable_, own_non_trainable_, own_seeds_;
   std::vector<std::pair<std::string, Layer>> parts_;     // named parts
   std::vector<std::shared_ptr<LayerImpl>> found_;        // found by their calls inside of ours

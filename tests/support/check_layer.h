@@ -32,6 +32,8 @@ struct LayerCheck {
   std::function<Output(const Layer&, const Tensors& inputs, const CallOptions&)> call{};
   /// Axes that are also tried as None in symbolic calls, beside the batch.
   std::vector<int> unknown_axes{};
+  /// Axes of the outputs that stay None in symbolic calls although the inputs' sizes are known.
+  std::vector<int> open_axes{};
 
   // ---- expected, where given
   std::vector<Shape> output_shapes{};

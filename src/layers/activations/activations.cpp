@@ -22,6 +22,7 @@ struct ReLUImpl : LayerImpl {
   ReLUOptions o;
   explicit ReLUImpl(const ReLUOptions& options) : o(options) {
     init_common("ReLU", o);
+    symbolic_in_compute_dtype_ = true;
     if (o.max_value) not_negative(*this, "max_value", *o.max_value);
     not_negative(*this, "negative_slope", o.negative_slope);
     not_negative(*this, "threshold", o.threshold);
@@ -36,6 +37,7 @@ struct LeakyReLUImpl : LayerImpl {
   LeakyReLUOptions o;
   explicit LeakyReLUImpl(const LeakyReLUOptions& options) : o(options) {
     init_common("LeakyReLU", o);
+    symbolic_in_compute_dtype_ = true;
     not_negative(*this, "negative_slope", o.negative_slope);
     supports_masking_ = true;
     built_ = true;
@@ -48,6 +50,7 @@ struct ELUImpl : LayerImpl {
   ELUOptions o;
   explicit ELUImpl(const ELUOptions& options) : o(options) {
     init_common("ELU", o);
+    symbolic_in_compute_dtype_ = true;
     supports_masking_ = true;
     built_ = true;
   }
@@ -66,6 +69,7 @@ struct PReLUImpl : LayerImpl {
   Variable alpha;
   explicit PReLUImpl(const PReLUOptions& options) : o(options) {
     init_common("PReLU", o);
+    symbolic_in_compute_dtype_ = true;
     o.alpha_initializer.object();
     supports_masking_ = true;
   }
@@ -111,6 +115,7 @@ struct SoftmaxImpl : LayerImpl {
   Axes axis;
   SoftmaxImpl(const Axes& a, const SoftmaxOptions& o) : axis(a) {
     init_common("Softmax", o);
+    symbolic_in_compute_dtype_ = true;
     if (axis.list().empty())
       throw ValueError(ErrorText{.what = "Softmax: there is no axis to sum over", .where = where(), .expected = "an axis, or a list of them", .received = "none"}.str());
     supports_masking_ = true;

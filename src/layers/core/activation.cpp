@@ -10,6 +10,8 @@ struct ActivationImpl : LayerImpl {
   ActivationSpec activation;
   ActivationImpl(const ActivationSpec& a, const ActivationOptions& o) : activation(a) {
     init_common("Activation", o);
+    symbolic_in_compute_dtype_ = true;
+    built_ = true;
     supports_masking_ = true;
     if (activation) activation.object();
   }

@@ -45,7 +45,7 @@ TEST(DenseTest, Mistakes) {
 
 TEST(EinsumDenseTest, Everything) {
   check_layer([] { return EinsumDense("abc,cd->abd", {None, 4}, {.activation = "relu", .bias_axes = "d"}); },
-              {.input_shapes = {{2, 3, 5}}, .unknown_axes = {1}, .output_shapes = {{2, 3, 4}}, .num_trainable_weights = 2, .count_params = 24,
+              {.input_shapes = {{2, 3, 5}}, .unknown_axes = {1}, .open_axes = {1}, .output_shapes = {{2, 3, 4}}, .num_trainable_weights = 2, .count_params = 24,
                .keras_config = keras_config_text("einsum_dense", R"("output_shape": [null, 4], "equation": "abc,cd->abd", "activation": "relu", "bias_axes": "d", )" + kInitializers +
                                                                      R"(, "activity_regularizer": null, "kernel_constraint": null, "bias_constraint": null, "quantization_config": null)")});
   check_layer([] { return EinsumDense("ab,bc->ac", 4, {.activity_regularizer = "l2"}); },
@@ -53,8 +53,8 @@ TEST(EinsumDenseTest, Everything) {
                .keras_config = keras_config_text("einsum_dense", kL2 + R"(, "output_shape": [4], "equation": "ab,bc->ac", "activation": "linear", "bias_axes": null, )" + kInitializers +
                                                                      R"(, "kernel_constraint": null, "bias_constraint": null, "quantization_config": null)")});
   check_layer([] { return EinsumDense("...x,xy->...y", {4}, {.bias_axes = "y"}); }, {.input_shapes = {{2, 3, 2, 5}}, .output_shapes = {{2, 3, 2, 4}}, .count_params = 24});
-  check_layer([] { return EinsumDense("abc,cde->abde", {None, 2, 3}, {.bias_axes = "de"}); }, {.input_shapes = {{2, 3, 5}}, .output_shapes = {{2, 3, 2, 3}}, .count_params = 36});
-  check_layer([] { return EinsumDense("abcd,cde->abe", {None, 4}, {.bias_axes = "e"}); }, {.input_shapes = {{2, 3, 2, 5}}, .output_shapes = {{2, 3, 4}}, .count_params = 44});
+  check_layer([] { return EinsumDense("abc,cde->abde", {None, 2, 3}, {.bias_axes = "de"}); }, {.input_shapes = {{2, 3, 5}}, .open_axes = {1}, .output_shapes = {{2, 3, 2, 3}}, .count_params = 36});
+  check_layer([] { return EinsumDense("abcd,cde->abe", {None, 4}, {.bias_axes = "e"}); }, {.input_shapes = {{2, 3, 2, 5}}, .open_axes = {1}, .output_shapes = {{2, 3, 4}}, .count_params = 44});
   check_layer([] { return EinsumDense("ab...,bc->ac...", {4}, {.bias_axes = "c"}); }, {.input_shapes = {{2, 3, 5}}, .output_shapes = {{2, 4, 5}}, .count_params = 16});
 }
 

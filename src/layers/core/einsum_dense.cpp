@@ -108,6 +108,12 @@ struct EinsumDenseImpl : LayerImpl {
     return s;
   }
 
+  /// An axis that output_shape leaves open stays so until there are numbers.
+  std::vector<ir::Type> output_types(const core::CallArgs& args) override {
+    std::vector<ir::Type> types = LayerImpl::output_types(args);
+    types.at(0).shape = shapes_for(args.inputs().at(0).shape()).output;
+    return types;
+  }
   void build(const std::vector<Shape>& inputs) override {
     Shapes s = shapes_for(inputs[0]);
     // The fans of a kernel that is no matrix are those of the axes that face the input and the output.

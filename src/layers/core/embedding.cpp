@@ -110,6 +110,8 @@ struct MaskingImpl : LayerImpl {
   MaskingOptions o;
   explicit MaskingImpl(const MaskingOptions& options) : o(options) {
     init_common("Masking", o);
+    symbolic_in_compute_dtype_ = true;
+    built_ = true;
     supports_masking_ = true;
   }
   Tensors call(const Call& c) override {

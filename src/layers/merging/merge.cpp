@@ -46,6 +46,7 @@ struct MergeImpl : MergeBase {
   Merge mode;
   MergeImpl(Merge m, const MergeOptions& o) : mode(m) {
     init_common(kMergeNames[static_cast<int>(m)], o);
+    symbolic_in_compute_dtype_ = true;
     supports_masking_ = true;
   }
 
@@ -186,6 +187,7 @@ struct ConcatenateImpl : MergeBase {
   ConcatenateOptions o;
   explicit ConcatenateImpl(const ConcatenateOptions& options) : o(options) {
     init_common("Concatenate", o);
+    symbolic_in_compute_dtype_ = true;
     supports_masking_ = true;
   }
   int axis_in(const Shape& s) const { return normalize_axis(static_cast<int>(o.axis), s.rank(), "Concatenate: axis"); }

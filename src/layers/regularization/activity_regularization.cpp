@@ -11,6 +11,7 @@ struct ActivityRegularizationImpl : LayerImpl {
   ActivityRegularizationOptions o;
   explicit ActivityRegularizationImpl(const ActivityRegularizationOptions& options) : o(options) {
     init_common("ActivityRegularization", o);
+    symbolic_in_compute_dtype_ = true;
     activity_regularizer_ = regularizers::L1L2({.l1 = o.l1, .l2 = o.l2});
     supports_masking_ = true;
     built_ = true;

@@ -21,6 +21,7 @@ struct NoiseImpl : LayerImpl {
   NoiseImpl(const char* name, double r, const std::optional<int64_t>& s) : rate_name(name), rate(r), seed(s) {}
   template <class Options> void init_noise(const std::string& class_name, const Options& o) {
     init_common(class_name, o);
+    symbolic_in_compute_dtype_ = true;
     if (!(rate >= 0 && rate <= 1))
       throw ValueError(ErrorText{.what = fmt::format("{}: {} is outside [0, 1]", class_name, rate_name), .where = where(), .expected = "a number from 0 to 1", .received = float_repr(rate)}.str());
     if (rate > 0) {

@@ -40,6 +40,7 @@ struct ReshapeImpl : LayerImpl {
   Shape target;
   ReshapeImpl(const Shape& t, const ReshapeOptions& o) : target(t) {
     init_common("Reshape", o);
+    built_ = true;
     if (std::count_if(t.begin(), t.end(), [](int64_t d) { return d == -1; }) > 1)
       throw ValueError(ErrorText{.what = "Reshape: only one size can be -1", .where = where(), .received = t.str()}.str());
     for (int64_t d : t)
@@ -96,6 +97,7 @@ struct RepeatVectorImpl : LayerImpl {
   int64_t n;
   RepeatVectorImpl(int64_t count, const RepeatVectorOptions& o) : n(count) {
     init_common("RepeatVector", o);
+    symbolic_in_compute_dtype_ = true;
     if (n < 1) throw ValueError(ErrorText{.what = "RepeatVector: n must be positive", .where = where(), .received = std::to_string(n)}.str());
     input_spec_ = {{.ndim = 2}};
   }
