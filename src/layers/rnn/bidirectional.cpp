@@ -73,7 +73,7 @@ struct BidirectionalImpl : LayerImpl {
     Tensors initial = initial_state_of(c);
     if (initial.size() % 2)
       throw ValueError(ErrorText{.what = "Bidirectional got an odd number of initial states", .where = where(), .expected = "those of the forward layer, then as many of the backward layer", .received = std::to_string(initial.size())}.str());
-    Tensor mask = sequence_mask_of(c);
+    Tensor mask = loop_mask_of(c);
     auto half = initial.begin() + static_cast<int64_t>(initial.size() / 2);
     auto run = [&](const Layer& l, Tensors states) {
       core::CallArgs args;

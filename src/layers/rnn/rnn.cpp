@@ -107,6 +107,10 @@ Tensor sequence_mask_of(const Call& c) {
   Tensor m = c.mask();
   return m.defined() ? m : c.tensor(2, "mask");
 }
+Tensor loop_mask_of(const Call& c) {
+  Tensor given = c.tensor(2, "mask");
+  return given.defined() || !c.tensors(1, "initial_state").empty() ? given : sequence_mask_of(c);
+}
 Value recurrent_build_config(const LayerImpl& layer, Value otherwise) {
   if (layer.nodes().empty()) return otherwise;
   const core::CallArgs& args = layer.nodes()[0].args;
@@ -206,7 +210,7 @@ Tensors RNNImpl::call(const Call& c) {
     throw ValueError(ErrorText{.what = "a recurrent layer can't be unrolled over an unknown number of steps", .where = where(), .expected = "(batch, time, …) with a known time axis",
                                .received = x.shape().str(), .fix = "give the Input its number of steps, or unroll = false"}.str());
   Tensors initial = initial_states(c);
-  Tensor keep = sequence_mask_of(c);
+  Tensor keep = loop_mask_of(c);
   if (keep.defined()) {
     if (keep.rank() < 2)
       throw ValueError(ErrorText{.what = "the mask of a recurrent layer needs a time axis", .where = where(), .expected = "(batch, time)", .received = keep.shape().str()}.str());

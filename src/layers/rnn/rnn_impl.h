@@ -91,5 +91,7 @@ Value sequences_of(const Value& build_config);
 Tensors initial_state_of(const Call& c);
 /// The mask of a call: keyword, third argument, or the one that came with the sequences.
 Tensor sequence_mask_of(const Call& c);
+/// The mask that the loop sees: as Keras, a mask that only came with the sequences is not looked up in calls with initial states.
+Tensor loop_mask_of(const Call& c);
 
 }  // namespace keras::layers

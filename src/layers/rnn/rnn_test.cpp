@@ -319,10 +319,20 @@ TEST(Recurrent, InitialStates) {
   expect_numbers(list[0], end[0].to_vector<double>());
   EXPECT_THROW(all(x, {.initial_state = {start[1]}}), ValueError);
   EXPECT_THROW(all(x, {.initial_state = {start[1], Tensor::full({2, 5}, 0)}}), ValueError);
+  // As in Keras, a mask that came with the sequences is not looked up when states are given; one that is given is used.
+  Embedding embedding(5, 4, {.mask_zero = true});
+  Tensor padded = embedding(Tensor{{1, 2, 0, 0}, {3, 4, 0, 0}}), short_ = embedding(Tensor{{1, 2}, {3, 4}}), zeros = Tensor::full({2, 3}, 0);
+  Tensor want = all(short_), looked = all(padded, {.initial_state = {zeros, zeros}}), given = all(padded, {.mask = core::mask_of(padded), .initial_state = {zeros, zeros}});
+  expect_numbers(all(padded), want.to_vector<double>());
+  expect_numbers(given, want.to_vector<double>());
+  EXPECT_GT(std::abs(looked.to_vector<double>()[0] - want.to_vector<double>()[0]), 1e-5);
   // As tensors of a model's graph: saved as Keras saves them.
   Tensor in = Input({3, 4}), h = Input({3}), c = Input({3});
   LSTM symbolic(3);
   symbolic(in, {.initial_state = {h, c}});
+  const core::ArgDict& kwargs = symbolic.impl()->nodes()[0].args.kwargs;
+  ASSERT_EQ(kwargs.size(), 1u);
+  EXPECT_EQ(kwargs[0].first, "initial_state");
   EXPECT_EQ(symbolic.impl()->build_config().str(), (Value(Dict{{"shapes_dict", Dict{{"sequences_shape", Value(Shape{None, 3, 4})}, {"initial_state_shape", List{Value(Shape{None, 3}), Value(Shape{None, 3})}}}}})).str());
 }
 
