@@ -42,6 +42,7 @@
 #include <keras/layers/reshaping/reshape.h>
 #include <keras/layers/reshaping/spatial.h>
 #include <keras/layers/rnn/bidirectional.h>
+#include <keras/layers/rnn/conv_lstm.h>
 #include <keras/layers/rnn/gru.h>
 #include <keras/layers/rnn/lstm.h>
 #include <keras/layers/rnn/rnn.h>
@@ -52,7 +53,6 @@
 #include <keras/models/callback.h>
 #include <keras/models/data.h>
 #include <keras/models/model.h>
-#include <keras/numpy_random.h>
 #include <keras/ops.h>
 #include <keras/ops/core.h>
 #include <keras/ops/image.h>
@@ -66,6 +66,7 @@
 #include <keras/optimizers/optimizer.h>
 #include <keras/optimizers/schedules.h>
 #include <keras/random.h>
+#include <keras/random/numpy_random.h>
 #include <keras/regularizers.h>
 #include <keras/saving.h>
 #include <keras/serial/fields.h>

@@ -4,7 +4,8 @@
 #include <keras/layers/core/dense.h>
 #include <keras/layers/merging/merge.h>
 #include <keras/models/model.h>
-#include <keras/utils.h>
+
+#include "core/impl.h"
 
 namespace keras {
 
@@ -17,7 +18,7 @@ static std::string bar(size_t n) {
 }
 
 TEST(Summary, PlainGraphHasConnections) {
-  utils::clear_session();
+  core::clear_names();
   Tensor a = Input({3}, {.name = "a"}), b = Input({3}, {.name = "b"});
   Dense shared(2, {.name = "shared"});
   Model m({a, b}, Concatenate()({shared(a), shared(b)}), {.name = "m"});
@@ -37,7 +38,7 @@ TEST(Summary, PlainGraphHasConnections) {
 }
 
 TEST(Summary, PlainNestedModelsStandBetweenBars) {
-  utils::clear_session();
+  core::clear_names();
   Sequential inner({Input({3}), Dense(4), Dense(2)}, {.name = "inner"});
   Sequential m({Input({3}), inner, Dense(1)}, {.name = "m"});
   EXPECT_EQ(m.summary_text({.expand_nested = true, .style = "plain"}),

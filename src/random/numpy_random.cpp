@@ -1,5 +1,5 @@
 // What lives here: NumPy's legacy generator behind its public face: lists of numbers become tensors.
-#include <keras/numpy_random.h>
+#include <keras/random/numpy_random.h>
 
 #include "random/mersenne_twister.h"
 

@@ -1,7 +1,7 @@
 // What lives here: the public face of NumPy's generator gives the numbers that NumPy gives, in tensors.
 #include <gtest/gtest.h>
 
-#include <keras/numpy_random.h>
+#include <keras/random/numpy_random.h>
 
 namespace keras::random {
 
