@@ -24,7 +24,7 @@ struct LoadWeightsOptions {
 /// RuntimeError naming path and reason where the file can't be written; what stood there before then stays.
 void save_model(const Model& model, const std::string& path);
 
-/// Reads a `.keras` file or a whole-model `.h5` of Keras 2 or 3, told apart by content. ValueError naming file and member for truncated or
+/// Reads a `.keras` file, a folder of its parts, or a whole-model `.h5` of Keras 2 or 3, told apart by content. ValueError naming file and member for truncated or
 /// corrupt files, for classes that are not registered (by name, with the line that would register them), for a Lambda, and one that lists
 /// every weight that is missing, surplus or of another shape.
 Model load_model(const std::string& path, const LoadModelOptions& options = {});

@@ -25,6 +25,8 @@ class ModelImpl : public layers::LayerImpl {
   virtual Tensors symbolic_inputs() const { return {}; }
   virtual Tensors symbolic_outputs() const { return {}; }
   std::string module() const override { return "keras"; }
+  /// As a layer, and how it was compiled.
+  Value serialize() const override;
 
   /// The compiled forward pass for inputs of these types; safe from many threads.
   const core::Compiled& predict_step(const std::vector<ir::Type>& types);

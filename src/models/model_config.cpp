@@ -128,6 +128,8 @@ static Value with_compile(const ModelImpl& m, Dict d) {
   return d;
 }
 
+Value ModelImpl::serialize() const { return with_compile(*this, LayerImpl::serialize().as_dict()); }
+
 Value FunctionalImpl::serialize() const {
   Dict config{{"name", name_}, {"trainable", trainable_}};
   for (const auto& [k, v] : own_config()) config.set(k, v);

@@ -558,6 +558,21 @@ const Row kRows[] = {
     OP("ops.linalg", "Solve", ops::solve, "*a, *b"),
     OP("ops.linalg", "SolveTriangular", ops::solve_triangular, "*a, *b, lower=False"),
     OP("ops.numpy", "Slogdet", ops::slogdet, "*x"),
+    // ---- keras.ops.image
+    OP("ops.image", "AffineTransform", ops::image::affine_transform, "*images, *transform, interpolation='bilinear', fill_mode='constant', fill_value=0, data_format=None"),
+    OP("ops.image", "CropImages", ops::image::crop_images, "*images, top_cropping=None, left_cropping=None, bottom_cropping=None, right_cropping=None, target_height=None, target_width=None, data_format=None"),
+    OP("ops.image", "ExtractPatches", ops::image::extract_patches, "*images, size, strides=None, dilation_rate=1, padding='valid', data_format=None"),
+    OP("ops.image", "GaussianBlur", ops::image::gaussian_blur, "*images, kernel_size=(3, 3), sigma=(1.0, 1.0), data_format=None"),
+    OP("ops.image", "HSVToRGB", ops::image::hsv_to_rgb, "*images, data_format=None"),
+    OP("ops.image", "MapCoordinates", ops::image::map_coordinates, "*inputs, *coordinates, order, fill_mode='constant', fill_value=0"),
+    OP("ops.image", "PadImages", ops::image::pad_images, "*images, top_padding=None, left_padding=None, bottom_padding=None, right_padding=None, target_height=None, target_width=None, data_format=None"),
+    OP("ops.image", "PerspectiveTransform", ops::image::perspective_transform, "*images, *start_points, *end_points, interpolation='bilinear', fill_value=0, data_format=None"),
+    OP("ops.image", "RGBToGrayscale", ops::image::rgb_to_grayscale, "*images, data_format=None"),
+    OP("ops.image", "RGBToHSV", ops::image::rgb_to_hsv, "*images, data_format=None"),
+    OP("ops.image", "Resize", ops::image::resize, "*images, size, interpolation='bilinear', antialias=False, crop_to_aspect_ratio=False, pad_to_aspect_ratio=False, fill_mode='constant', fill_value=0.0, data_format=None"),
+    OP("ops.image", "SSIM", ops::image::ssim, "*image1, *image2, max_val=1.0, filter_size=11, filter_sigma=1.5, k1=0.01, k2=0.03, data_format=None"),
+    OP("ops.image", "ScaleAndTranslate", ops::image::scale_and_translate, "*images, *output_shape, *scale, *translation, spatial_dims, method, antialias=True"),
+    OP("ops.image", "SobelEdges", ops::image::sobel_edges, "*images, data_format=None"),
     // ---- keras.activations
     OP("activations.activations", "ReLU", relu_of, "*x, negative_slope=0.0, max_value=None, threshold=0.0"),
 };

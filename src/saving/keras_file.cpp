@@ -5,6 +5,7 @@
 #include <ctime>
 #include <stdexcept>
 
+#include "io/file.h"
 #include "io/hdf5.h"
 #include "io/json.h"
 #include "models/functional.h"
@@ -63,13 +64,10 @@ void write_keras_file(const Model& model, const std::string& path) {
   zip.write(path);
 }
 
-Model read_keras_file(const io::ZipReader& zip, bool compile) {
-  const std::string& path = zip.where();
-  Value config = io::parse_json(zip.read_text("config.json"), path + ": config.json");
-  if (!zip.contains(kWeightsName))
-    throw ValueError(ErrorText{.what = "the file has no weights", .where = path, .expected = std::string("a member ") + kWeightsName}.str());
+static Model read_parts(const std::string& path, const std::string& config_text, const std::function<io::H5File()>& open_weights, bool compile) {
+  Value config = io::parse_json(config_text, path + ": config.json");
   Model model = model_from_saved(config, path + ": config.json");
-  io::H5File weights = io::H5File::from_bytes(zip.read(kWeightsName), path + ": " + kWeightsName);
+  io::H5File weights = open_weights();
   WeightMatch match = match_weights(model, weights.root());
   if (!match.problems.empty()) throw_mismatch(match.problems, path, model);
   match.apply();
@@ -83,6 +81,18 @@ Model read_keras_file(const io::ZipReader& zip, bool compile) {
   if (!state.problems.empty()) throw_mismatch(state.problems, path, model);
   state.apply();
   return model;
+}
+
+Model read_keras_file(const io::ZipReader& zip, bool compile) {
+  const std::string& path = zip.where();
+  std::string config = zip.read_text("config.json");
+  if (!zip.contains(kWeightsName))
+    throw ValueError(ErrorText{.what = "the file has no weights", .where = path, .expected = std::string("a member ") + kWeightsName}.str());
+  return read_parts(path, config, [&] { return io::H5File::from_bytes(zip.read(kWeightsName), path + ": " + kWeightsName); }, compile);
+}
+
+Model read_keras_folder(const std::string& path, bool compile) {
+  return read_parts(path, io::read_text_file(path + "/config.json"), [&] { return io::H5File::open(path + "/" + kWeightsName); }, compile);
 }
 
 }  // namespace keras::saving

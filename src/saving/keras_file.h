@@ -15,6 +15,8 @@ inline constexpr const char* kWeightsName = "model.weights.h5";
 
 void write_keras_file(const Model& model, const std::string& path);
 Model read_keras_file(const io::ZipReader& zip, bool compile);
+/// The same members as files of a folder, as Keras writes with zipped=False.
+Model read_keras_folder(const std::string& path, bool compile);
 
 /// A model from its saved form; errors get `where` in front, and malformed configurations are ValueErrors.
 Model model_from_saved(const Value& saved, const std::string& where);

@@ -52,13 +52,27 @@ List modern_layers(const List& layers, bool sequential) {
   return out;
 }
 
+// Options that meant something else, or were called otherwise, when a class was younger.
+void modern_options(const std::string& cls, Dict& config) {
+  if (cls == "GRU" && !config.contains("reset_after")) config.set("reset_after", false);
+  if (cls == "LeakyReLU")
+    if (const Value* alpha = config.find("alpha"); alpha && !config.contains("negative_slope")) {
+      Value slope = alpha->is_dict() ? alpha->get("value") : *alpha;
+      config.set("negative_slope", slope.is_list() && !slope.as_list().empty() ? slope.as_list()[0] : slope);
+    }
+}
+
 Value modern_layer(const Value& saved) {
   if (!saved.is_dict()) return modern(saved);
   Dict out;
-  const Value& cls = saved.get("class_name");
+  static const std::map<std::string, const char*> renamed_classes{{"BatchNormalizationV1", "BatchNormalization"}, {"BatchNormalizationV2", "BatchNormalization"},
+                                                                  {"GRUV2", "GRU"}, {"LSTMV2", "LSTM"}};
+  Value cls = saved.get("class_name");
+  if (cls.is_string())
+    if (auto it = renamed_classes.find(cls.as_string()); it != renamed_classes.end()) cls = Value(it->second);
   for (const auto& [k, v] : saved.as_dict()) {
     if (k != "config") {
-      out.set(k, k == "inbound_nodes" ? v : modern(v));
+      out.set(k, k == "class_name" ? cls : k == "inbound_nodes" ? v : modern(v));
       continue;
     }
     // Keras 2.2 and before wrote a Sequential as a plain list of layers.
@@ -88,6 +102,7 @@ Value modern_layer(const Value& saved) {
         config.set(key, modern(value));
       }
     }
+    if (cls.is_string()) modern_options(cls.as_string(), config);
     out.set(k, config);
   }
   return out;
@@ -107,8 +122,7 @@ Value modern(const Value& v) {
   Dict d;
   for (const auto& [k, e] : v.as_dict()) d.set(k, modern(e));
   if (cls.is_string() && v.get("config").is_dict()) {
-    static const std::map<std::string, std::string> classes{{"Policy", "DTypePolicy"}, {"PolicyV1", "DTypePolicy"}, {"L1L2", "L1L2"}};
-    if (auto it = classes.find(cls.as_string()); it != classes.end()) d.set("class_name", it->second);
+    if (cls == Value("Policy") || cls == Value("PolicyV1")) d.set("class_name", "DTypePolicy");
     // A distribution "normal" was the truncated one.
     if (cls == Value("VarianceScaling") && d.at("config").get("distribution") == Value("normal")) {
       Dict c = d.at("config").as_dict();

@@ -1,6 +1,8 @@
 // What lives here: which format a path means, and the methods of Model that read and write files.
 #include <keras/saving.h>
 
+#include <cstring>
+#include <filesystem>
 #include <fmt/format.h>
 
 #include <keras/base/warning.h>
@@ -39,6 +41,7 @@ void save_model(const Model& model, const std::string& path) {
 }
 
 Model load_model(const std::string& path, const LoadModelOptions& options) {
+  if (std::filesystem::is_directory(path)) return read_keras_folder(path, options.compile);
   io::Bytes bytes = io::read_file(path);
   auto starts = [&](std::string_view magic) { return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0; };
   if (starts("\x89HDF\r\n\x1a\n")) {

@@ -364,6 +364,59 @@ TEST_F(Saving, LayersOfOnesOwn) {
   expect_same(m.predict(some({4, 3})), back.predict(some({4, 3})));
 }
 
+struct Net : Model {
+  Dense first, second;
+  Net() : Model("Net"), first(4, {.activation = "relu"}), second(2) { track("first", first), track("second", second); }
+  Tensor call(const Tensor& x) override { return second(first(x)) + first(x).all[0].rank(); }
+};
+
+TEST_F(Saving, ModelsOfOnesOwn) {
+  saving::register_keras_serializable("Custom", "Net", [](const Dict&) -> Layer { return make<Net>(); });
+  Tensor x = some({8, 3}), y = some({8, 2}, 3);
+  auto net = make<Net>();
+  Model m(net);
+  m.compile({.optimizer = "adam", .loss = "mse"});
+  m.fit(x, y, {.verbose = 0, .shuffle = false});
+  m.save(path("m.keras"));
+  io::H5File h5 = io::H5File::from_bytes(io::ZipReader(path("m.keras")).read("model.weights.h5"), "weights");
+  EXPECT_TRUE(h5.root().contains("first/vars/1"));
+  Model back = models::load_model(path("m.keras"));
+  expect_same(m.predict(x), back.predict(x));
+  auto a = m.fit(x, y, {.epochs = 2, .verbose = 0, .shuffle = false}), b = back.fit(x, y, {.epochs = 2, .verbose = 0, .shuffle = false});
+  EXPECT_EQ((*a)["loss"], (*b)["loss"]);
+}
+
+TEST_F(Saving, FunctionalFilesOfKeras2) {
+  // Calls as [layer, node, tensor, keywords]; a layer called twice; Model for what is now Functional.
+  const char* config = R"({"class_name": "Model", "config": {"name": "model_1", "layers": [
+    {"name": "input_1", "class_name": "InputLayer", "config": {"batch_input_shape": [null, 4], "dtype": "float32", "sparse": false, "name": "input_1"}, "inbound_nodes": []},
+    {"name": "dense_1", "class_name": "Dense", "config": {"name": "dense_1", "trainable": true, "units": 4, "activation": "relu", "use_bias": false}, "inbound_nodes": [[["input_1", 0, 0, {}]], [["dense_1", 0, 0, {}]]]},
+    {"name": "add_1", "class_name": "Add", "config": {"name": "add_1", "trainable": true}, "inbound_nodes": [[["dense_1", 0, 0, {}], ["dense_1", 1, 0, {}]]]}],
+    "input_layers": [["input_1", 0, 0]], "output_layers": [["add_1", 0, 0]]}})";
+  Tensor kernel = some({4, 4});
+  io::H5File f = io::H5File::create(path("old.h5"));
+  f.root().set_attr_bytes("model_config", config);
+  io::H5Group w = f.root().create_group("model_weights");
+  w.set_attr_strings("layer_names", {"input_1", "dense_1", "add_1"});
+  for (const char* name : {"input_1", "add_1"}) w.create_group(name).set_attr_strings("weight_names", {});
+  w.create_group("dense_1").set_attr_strings("weight_names", {"dense_1/kernel:0"});
+  w.write("dense_1/dense_1/kernel:0", io::Array(kernel.shape(), kernel.data<float>()));
+  f.commit();
+  Model m = models::load_model(path("old.h5"));
+  EXPECT_FALSE(m.compiled());
+  Tensor x = some({5, 4}, 2), h = ops::relu(ops::matmul(x, kernel)), want = h + ops::relu(ops::matmul(h, kernel));
+  test::expect_close(m.predict(x), want, 1e-6, 1e-6);
+}
+
+TEST_F(Saving, FoldersAreReadAsArchivesAre) {
+  Sequential m = mlp();
+  m.save(path("m.keras"));
+  io::ZipReader zip(path("m.keras"));
+  fs::create_directories(path("folder"));
+  for (const io::ZipEntry& e : zip.entries()) io::write_file_atomic(path("folder/" + e.name), zip.read(e.name));
+  expect_same_weights(m, models::load_model(path("folder")));
+}
+
 // ---- files that Keras wrote
 Arrays decoded(const test::Case& c, const Value& v) {
   Arrays out;
