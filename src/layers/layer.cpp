@@ -115,6 +115,8 @@ void LayerImpl::ensure_built(const std::vector<Shape>& inputs) {
   built_shapes_ = inputs;
   build(inputs);
   built_ = true;
+  if (!trainable_)  // frozen before it was built: its weights say so too
+    for (const Variable& v : own_trainable_) v.set_trainable(false);
   if (!initial_weights_.empty()) {
     Layer(std::static_pointer_cast<LayerImpl>(shared_from_this())).set_weights(initial_weights_);
     initial_weights_.clear();
