@@ -292,7 +292,9 @@ std::shared_ptr<ModelImpl> functional_from_config(const Dict& config) {
       if (const Value& k = p.call.get("kwargs"); k.is_dict())
         for (const auto& [key, v] : k.as_dict()) args.kwargs.emplace_back(key, reader.arg(v));
       const auto& op = reader.made.at(p.layer);
+      size_t calls = op->nodes().size();
       op->rerun(args);
+      if (op->nodes().size() == calls) throw ValueError(ErrorText{.what = "a call of the graph has no input from the graph", .where = "layer \"" + p.layer + "\""}.str());
       reader.node_of[{p.layer, p.node}] = static_cast<int>(op->nodes().size()) - 1;
     }
     if (later.size() == pending.size())

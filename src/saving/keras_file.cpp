@@ -26,9 +26,13 @@ void with_where(const std::string& where, const std::function<void()>& f) {
     throw RuntimeError(text(e));
   } catch (const ValueError& e) {
     throw ValueError(text(e));
-  } catch (const std::out_of_range&) {
-    // A list in the configuration that is shorter than its meaning asks for.
-    throw ValueError(where + ": the configuration of the model is damaged: an entry is incomplete");
+  } catch (const Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw ValueError(where + ": the configuration asks for more memory than there is");
+  } catch (const std::exception& e) {
+    // A list that is shorter than its meaning asks for, a value where a tensor belongs.
+    throw ValueError(where + ": the configuration is damaged: an entry is incomplete or of another kind (" + e.what() + ")");
   }
 }
 

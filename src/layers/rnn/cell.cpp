@@ -46,9 +46,9 @@ void GatedCell::add_weights(const Shape& kernel, const Shape& recurrent) {
   recurrent_kernel_ = add_weight({.name = "recurrent_kernel", .shape = recurrent, .initializer = s_.recurrent_initializer, .regularizer = s_.recurrent_regularizer,
                                   .constraint = s_.recurrent_constraint});
   if (!s_.use_bias) return;
-  Initializer bias = s_.bias_initializer;
+  Initializer bias = s_.bias_initializer.is_none() ? Initializer("zeros") : s_.bias_initializer;
   if (s_.unit_forget_bias) {
-    bias = Initializer([inner = s_.bias_initializer, n = size_](const Shape&, DType dtype) {
+    bias = Initializer([inner = bias, n = size_](const Shape&, DType dtype) {
       Tensor ones = prims::broadcast_to(scalar_like(Tensor(), dtype, 1), Shape{n});
       return prims::concat(Tensors{inner->call({n}, dtype), ones, inner->call({2 * n}, dtype)}, 0);
     });
