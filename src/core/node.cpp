@@ -134,12 +134,11 @@ std::string unique_name(const std::string& base) {
 }
 void clear_names() { counters().clear(); }
 
-// Keras' rule: an underscore before an upper-case letter that starts a lower-case run, and between lower case or digit and upper case.
+// Keras' rule: an underscore before an upper-case letter that starts a lower-case run, and between lower and upper case.
 std::string to_snake_case(const std::string& name) {
   std::string a, b;
   auto upper = [](char c) { return std::isupper(static_cast<unsigned char>(c)); };
   auto lower = [](char c) { return std::islower(static_cast<unsigned char>(c)); };
-  auto digit = [](char c) { return std::isdigit(static_cast<unsigned char>(c)); };
   std::string clean;
   for (char c : name)
     if (std::isalnum(static_cast<unsigned char>(c)) || c == '_') clean += c;
@@ -151,7 +150,6 @@ std::string to_snake_case(const std::string& name) {
     if (i > 0 && upper(a[i]) && lower(a[i - 1])) b += '_';
     b += static_cast<char>(std::tolower(static_cast<unsigned char>(a[i])));
   }
-  (void)digit;
   std::string out;
   for (char c : b)
     if (!(c == '_' && !out.empty() && out.back() == '_')) out += c;

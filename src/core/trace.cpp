@@ -351,7 +351,6 @@ struct GradientTape::Impl {
 
 static Tensors tape_gradients(core::TapeState& tape, const Tensor& target, const Tensors& sources) {
   // Differentiates on the tape's graph, then computes the nodes that this appended.
-  size_t before = tape.graph.nodes().size();
   ir::Graph& g = tape.graph;
   ir::ValueId y = tape.id_of(target);
   std::vector<ir::ValueId> wrt;
@@ -377,7 +376,6 @@ static Tensors tape_gradients(core::TapeState& tape, const Tensor& target, const
     stack.pop_back();
     need(v);
   }
-  (void)before;
   for (size_t i = 0; i < g.nodes().size(); ++i) {
     if (!needed[i]) continue;
     const ir::Node n = g.nodes()[i];

@@ -291,13 +291,10 @@ std::vector<ir::Type> LayerImpl::output_types(const core::CallArgs& args) {
     size_t i = 0;
     core::CallArgs inner = args.map_tensors([&](const Tensor&) { return abstract[i++]; });
     size_t k = 0;
-    bool first = true;
     inner.args.empty() ? void() : inner.args[0].each_tensor([&](const Tensor& t) {
       if (k < masks.size() && masks[k].defined()) t.impl()->mask = abstract[i++].impl();
       ++k;
-      first = false;
     });
-    (void)first;
     return (*this)(std::move(inner));
   });
   if (symbolic_in_compute_dtype_)

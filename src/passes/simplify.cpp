@@ -78,7 +78,7 @@ class Simplifier {
   const Node& node_of(ValueId v) const { return *to_.producer(v); }
 
   // Elementwise nodes broadcast by themselves: read through broadcast_to where the result keeps its shape.
-  void drop_broadcasts(const Node& n, std::vector<ValueId>& in, const Shape& out) {
+  void drop_broadcasts(std::vector<ValueId>& in, const Shape& out) {
     for (size_t i = 0; i < in.size(); ++i) {
       const Node* p = to_.producer(in[i]);
       if (!p || !p->prim->is("broadcast_to")) continue;
@@ -88,7 +88,6 @@ class Simplifier {
       for (size_t k = 1; k < trial.size(); ++k) s = broadcast_shapes(s, to_.type(trial[k]).shape);
       if (s == out) in = trial;
     }
-    (void)n;
   }
 
   void transposes_into_dot(std::vector<ValueId>& in, Attrs& attrs) {
@@ -128,7 +127,7 @@ class Simplifier {
       }
     }
     if (n.prim->is_ew()) {
-      drop_broadcasts(n, in, out.shape);
+      drop_broadcasts(in, out.shape);
       // max(x, 0) > 0 holds just where x > 0: read the activation, so that what was before it need not be kept.
       if (n.prim->ew == ir::Ew::greater && number(in[1], 0)) {
         for (const auto& [key, index] : relus_)

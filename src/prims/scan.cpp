@@ -131,7 +131,7 @@ static std::vector<ValueId> vjp_scan(const VjpRequest& q) {
   Graph& g = q.graph;
   const Graph& body = q.attrs.graph("body");
   size_t consts = static_cast<size_t>(q.attrs.i("consts")), carries = static_cast<size_t>(q.attrs.i("carries"));
-  size_t xs = q.inputs.size() - consts - carries, ys = body.outputs.size() - carries;
+  size_t ys = body.outputs.size() - carries;
   bool reverse = q.attrs.i("reverse");
   int64_t length = q.attrs.i("length");
 
@@ -326,7 +326,6 @@ static std::vector<ValueId> vjp_scan(const VjpRequest& q) {
     };
     result[products[k].param] = dot(stacks[0], stacks[1], with_time(products[k].attrs.ints("lc")), with_time(products[k].attrs.ints("rc"))).id;
   }
-  (void)xs;
   return result;
 }
 

@@ -103,7 +103,7 @@ static std::vector<Type> infer_slice(TypeSpan in, const Attrs& a) {
     size_t k = static_cast<size_t>(i);
     int64_t d = out[i], limit = d < 0 ? l[k] : std::min(l[k], d);
     if (d < 0 && l[k] >= kToEnd) {
-      out[i] = s[k] == 0 && st[k] == 1 ? None : None;
+      out[i] = None;
       continue;
     }
     if (st[k] < 1 || s[k] < 0) throw ValueError("slice: starts must not be negative and strides must be positive");
