@@ -24,7 +24,7 @@ int64_t Shape::numel() const {
   bool unknown = false;
   for (int64_t d : dims_) {
     if (d < 0) unknown = true;
-    else n *= d;
+    else if (__builtin_mul_overflow(n, d, &n)) n = INT64_MAX;  // more than anything can hold; a zero still makes it none
   }
   return n == 0 ? 0 : unknown ? None : n;
 }

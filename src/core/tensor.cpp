@@ -5,6 +5,7 @@
 #include <ostream>
 
 #include "core/impl.h"
+#include "engine/memory.h"
 
 namespace keras {
 
@@ -44,12 +45,12 @@ Tensor with_mask(const Tensor& t, const Tensor& mask) {
 
 }  // namespace core
 
-static size_t bytes_for(DType dtype, const Shape& shape) {
+static size_t concrete_bytes(DType dtype, const Shape& shape) {
   if (!shape.is_static()) throw ValueError("a concrete tensor needs known sizes, not " + shape.str());
-  return static_cast<size_t>(shape.numel()) * dtype_size(dtype);
+  return engine::bytes_for({dtype, shape});
 }
 
-Tensor Tensor::empty(DType dtype, const Shape& shape) { return core::make_concrete({dtype, shape}, engine::Buffer(bytes_for(dtype, shape))); }
+Tensor Tensor::empty(DType dtype, const Shape& shape) { return core::make_concrete({dtype, shape}, engine::Buffer(concrete_bytes(dtype, shape))); }
 
 Tensor Tensor::from_bytes(const void* data, size_t count, DType dtype, const Shape& shape) {
   if (static_cast<int64_t>(count) != shape.numel())

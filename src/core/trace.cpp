@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "core/impl.h"
+#include "engine/memory.h"
 #include "passes/passes.h"
 #include "prims/build.h"
 #include "prims/registry.h"
@@ -125,7 +126,7 @@ static Tensors compute(const ir::Primitive& prim, const Tensors& inputs, const i
   const ir::Node& node = g.nodes().back();
   Tensors results;
   for (ir::ValueId v : node.outputs) {
-    results.push_back(make_concrete(g.type(v), engine::Buffer(static_cast<size_t>(g.type(v).shape.numel()) * dtype_size(g.type(v).dtype))));
+    results.push_back(make_concrete(g.type(v), engine::Buffer(engine::bytes_for(g.type(v)))));
     out.push_back(results.back().mutable_raw());
   }
   engine::run_node(g, node, in.data(), out.data());

@@ -158,6 +158,7 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -182,7 +183,11 @@ __attribute__((target("avx,f16c"))) void narrow_f16c(const float* from, uint16_t
   for (; i < n; ++i) to[i] = static_cast<uint16_t>(_mm_cvtsi128_si32(_mm_cvtps_ph(_mm_set_ss(from[i]), _MM_FROUND_TO_NEAREST_INT)));
 }
 bool has_f16c() {
-  static const bool yes = __builtin_cpu_supports("avx") && __builtin_cpu_supports("f16c");
+  // Asked of the processor itself: not every compiler's __builtin_cpu_supports knows the name. That of AVX also tells whether the system saves its registers.
+  static const bool yes = [] {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __builtin_cpu_supports("avx") && __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+  }();
   return yes;
 }
 #endif

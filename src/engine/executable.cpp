@@ -10,6 +10,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "engine/memory.h"
 #include "passes/passes.h"
 
 namespace keras::engine {
@@ -20,7 +21,6 @@ using ir::ValueId;
 
 static constexpr size_t kAlign = 64;
 static size_t rounded(size_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
-static size_t bytes_of(const ir::Type& t) { return static_cast<size_t>(t.shape.numel()) * dtype_size(t.dtype); }
 
 static KernelPtr make_kernel(const Graph& g, const Node& n) {
   if (!n.prim->cpu) throw NotImplementedError(fmt::format("'{}' has no kernel on the cpu", n.prim->name));
@@ -158,7 +158,7 @@ void Executable::plan(const std::vector<std::pair<int, int>>& donated) {
   for (const Node& n : g.nodes())
     if (n.prim->is("constant")) {
       constants.emplace_back(n.outputs[0], constant_bytes);
-      constant_bytes += rounded(bytes_of(g.type(n.outputs[0])));
+      constant_bytes += rounded(bytes_for(g.type(n.outputs[0])));
     }
   constants_ = Buffer(constant_bytes);
   for (auto [v, offset] : constants) {
@@ -187,7 +187,7 @@ void Executable::plan(const std::vector<std::pair<int, int>>& donated) {
       }
       if (s.block < 0) {
         s.block = static_cast<int>(blocks.size());
-        blocks.push_back({bytes_of(g.type(v)), i, end});
+        blocks.push_back({bytes_for(g.type(v)), i, end});
       }
       used.push_back(s.block);
       blocks[static_cast<size_t>(s.block)].last = std::max(blocks[static_cast<size_t>(s.block)].last, end);
@@ -239,7 +239,7 @@ void Executable::plan(const std::vector<std::pair<int, int>>& donated) {
     step_node_.push_back(i);
   }
   for (const Final& f : copies) {
-    Step step{std::make_unique<CopyKernel>(bytes_of(g.type(f.value))), static_cast<uint32_t>(table_size_), 0};
+    Step step{std::make_unique<CopyKernel>(bytes_for(g.type(f.value))), static_cast<uint32_t>(table_size_), 0};
     add_slot(f.value);
     step.out = static_cast<uint32_t>(table_size_++);
     output_patches_.push_back({step.out, f.output});

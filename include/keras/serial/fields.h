@@ -1,5 +1,6 @@
 // What lives here: how an aggregate of options becomes a configuration and back: its fields are named once, in Keras' order.
 #pragma once
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -46,7 +47,13 @@ template <class T> struct reader {
   static T read(const Value& v) { return T(v); }
 };
 template <> struct reader<bool> { static bool read(const Value& v) { return v.as_bool(); } };
-template <> struct reader<int> { static int read(const Value& v) { return static_cast<int>(v.as_int()); } };
+template <> struct reader<int> {
+  static int read(const Value& v) {
+    int64_t i = v.as_int();
+    if (i < INT32_MIN || i > INT32_MAX) throw ValueError("an int of 32 bits is expected, received " + v.str());
+    return static_cast<int>(i);
+  }
+};
 template <> struct reader<int64_t> { static int64_t read(const Value& v) { return v.as_int(); } };
 template <> struct reader<double> { static double read(const Value& v) { return v.as_float(); } };
 template <> struct reader<float> { static float read(const Value& v) { return static_cast<float>(v.as_float()); } };
