@@ -322,11 +322,12 @@ Tensors LayerImpl::operator()(core::CallArgs args) {
     ensure_built(build_shapes(given));
     check_input_spec(inputs);
   }
-  // 5. Resolve the mode: an explicit one of the outer call, this call's own, inference.
+  // 5. Resolve the mode: an explicit one of the outer call, this call's own, the layer's default.
   std::optional<bool> own;
   if (const core::Arg* a = given.find("training"); a && a->v.index() == 0 && a->value().is_bool()) own = a->value().as_bool();
   std::optional<bool> outer = g_call ? g_call->training : std::nullopt;
   std::optional<bool> mode = outer ? outer : own;
+  if (!mode && training_default()) mode = true;
   // 6. Symbolic: shapes by running `call` on abstract values; record the node; carry masks on.
   auto masks_for = [&] {
     Tensors masks;

@@ -60,11 +60,22 @@ class LayerImpl : public core::Operation {
   virtual std::vector<std::pair<std::string, Layer>> parts() const { return parts_; }
   /// True for layers whose Keras `call` has `training=False`: saved nodes carry `"training": false`.
   virtual bool uses_training() const { return false; }
+  /// The mode of a call where nothing says one; true for layers whose Keras `call` has `training=True` (random images).
+  virtual bool training_default() const { return false; }
   /// Resets states kept between batches (stateful recurrent layers).
   virtual void reset_states() {}
   /// Extra attributes that the saved layer carries beside "config" (build_config). Default: input_shape.
   virtual Value build_config() const;
   virtual void build_from_config(const Value& build_config);
+  /// Text files that Keras keeps in a `.keras` archive below assets/<path of the layer>: (name, text), as the vocabulary of a lookup.
+  using Assets = std::vector<std::pair<std::string, std::string>>;
+  virtual Assets save_assets() const { return {}; }
+  virtual void load_assets(const Assets&) {}
+  /// Values that stand in the layer's `vars` of a weights file under names of their own, beside its variables, which stand there by number.
+  using Store = std::vector<std::pair<std::string, Tensor>>;
+  virtual Store save_own_variables() const { return {}; }
+  /// Gets those that the file has, before the assets.
+  virtual void load_own_variables(const Store&) {}
   /// Output of a call on abstract values; override only where shapes cannot come from `call`.
   virtual std::vector<ir::Type> output_types(const core::CallArgs& args);
   /// True for models: sublayers are summarised one by one and weights come in their order.
