@@ -34,6 +34,13 @@ void Logs::set(const std::string& name, double value) {
 
 namespace callbacks {
 
+void Callback::on_train_resume(const Value& state, const Tensors& tensors) {
+  Logs none;
+  on_train_begin(none);
+  if (!state.is_null()) set_state(state);
+  set_state_tensors(tensors);
+}
+
 const std::vector<double>& History::operator[](std::string_view name) const {
   std::vector<std::string> known;
   for (const auto& [n, v] : history) {

@@ -8,8 +8,10 @@
 #include <set>
 
 #include "data/batches.h"
+#include "models/checkpoint.h"
 #include "models/progbar.h"
 #include "prims/build.h"
+#include "random/mersenne_twister.h"
 
 namespace keras::models {
 
@@ -582,18 +584,54 @@ std::shared_ptr<callbacks::History> Model::fit(const Arrays& x, const Arrays& y,
     t.peeked = true;
   }
   t.stop_training = false;
+  t.initial_epoch.reset();
   Logs none;
-  cbs.each([&](Callback& c) { c.on_train_begin(none); });
-  int64_t at = per_pass;  // the next batch of the pass under way
   models::StepsOfRun step_of(*this, t, p, true);
-  Logs last;
-  for (int epoch = o.initial_epoch; epoch < o.epochs && !t.stop_training; ++epoch) {
-    models::reset(t);
-    Logs begin;
-    cbs.each([&](Callback& c) { c.on_epoch_begin(epoch, begin); });
-    if (!o.steps_per_epoch) at = per_pass;
-    for (int64_t step = 0; step < steps; ++step) {
-      if (at >= per_pass) batches.start(order), at = 0;
+  models::FitPosition now;
+  int& epoch = now.epoch;
+  int64_t &step = now.step, &at = now.at;
+  epoch = o.initial_epoch, at = per_pass;
+  std::unique_ptr<models::FitCheckpoint> checkpoint;
+  if (!o.checkpoint.directory.empty()) {
+    models::FitRun run{*this, t, {}, history, Dict{{"fit", models::describe_fit(o)}, {"data", models::describe_data(p.all())}, {"validation_data", models::describe_data(val.all())}}};
+    for (const CallbackSpec& c : o.callbacks) run.callbacks.push_back(c.get());
+    checkpoint = std::make_unique<models::FitCheckpoint>(o.checkpoint, std::move(run));
+  }
+  if (checkpoint && checkpoint->found()) {
+    now = checkpoint->position();
+    if (o.verbose.level > 0 && !checkpoint->finished()) cbs.list.front()->on_train_resume(now.begun ? Value(Dict{{"epoch", epoch}, {"seen", step}}) : Value(), {});
+    checkpoint->resume_callbacks();
+    checkpoint->restore(&step_of(batches.rows_of(0)));
+    if (checkpoint->finished()) {
+      cbs.each([&](Callback& c) { c.set_model(nullptr); });
+      return history;
+    }
+    if (at < per_pass) {
+      checkpoint->restore_pass();
+      batches.start(order);
+      checkpoint->restore_random();
+    }
+  } else {
+    cbs.each([&](Callback& c) { c.on_train_begin(none); });
+    epoch = t.initial_epoch.value_or(o.initial_epoch);
+    if (checkpoint) {
+      checkpoint->set_step(&step_of(batches.rows_of(0)));
+      checkpoint->write(now);
+    }
+  }
+  for (; epoch < o.epochs && !t.stop_training; ++epoch) {
+    if (!now.begun) {
+      models::reset(t);
+      Logs begin;
+      cbs.each([&](Callback& c) { c.on_epoch_begin(epoch, begin); });
+      if (!o.steps_per_epoch) at = per_pass;
+      now.begun = true, step = 0;
+    }
+    while (step < steps) {
+      if (at >= per_pass) {
+        if (checkpoint) now.pass_seed = random::numpy_random().state();
+        batches.start(order), at = 0;
+      }
       if (user_callbacks) cbs.each([&](Callback& c) { c.on_train_batch_begin(step, none); });
       step_of(batches.rows_of(at)).run(batches.gather(at), nullptr);
       ++at;
@@ -601,7 +639,9 @@ std::shared_ptr<callbacks::History> Model::fit(const Arrays& x, const Arrays& y,
         Logs logs([&t] { return models::results(t); });
         cbs.each([&](Callback& c) { c.on_train_batch_end(step, logs); });
       }
+      ++step;
       if (t.stop_training) break;
+      if (checkpoint) checkpoint->moved(now, true);
     }
     Logs::Items items = models::results(t);
     if (validate && (epoch + 1) % o.validation_freq == 0) {
@@ -616,10 +656,18 @@ std::shared_ptr<callbacks::History> Model::fit(const Arrays& x, const Arrays& y,
     std::sort(items.begin(), items.end());
     Logs logs(std::move(items));
     cbs.each([&](Callback& c) { c.on_epoch_end(epoch, logs); });
-    last = logs;
+    now.last = logs.items();
+    now.begun = false, step = 0;
+    if (checkpoint) {
+      models::FitPosition next = now;
+      ++next.epoch;
+      checkpoint->moved(next, false);
+    }
   }
   t.optimizer->finalize_variable_values(impl_->trainable_weights());
-  cbs.each([&](Callback& c) { c.on_train_end(last); });
+  Logs end(now.last);
+  cbs.each([&](Callback& c) { c.on_train_end(end); });
+  if (checkpoint) checkpoint->write(now, true);
   cbs.each([&](Callback& c) { c.set_model(nullptr); });
   return history;
 }

@@ -41,7 +41,8 @@ struct Trainer {
   std::unique_ptr<core::Compiled> results;     // the current values of all metrics
   std::vector<std::string> result_names;
   std::vector<std::string> metrics_order;      // names in Keras' order of model.metrics
-  Value compile_value;                         // the configuration as saved, when it came from a file
+  Value compiled_as;                           // the configuration before training, once a checkpoint was asked for
+  std::optional<int> initial_epoch;            // set by a callback in on_train_begin: where this fit starts
 
   /// All metrics whose state is reset at the start of an epoch.
   std::vector<std::shared_ptr<metrics::Metric>> all_metrics() const;

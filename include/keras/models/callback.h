@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <keras/base/value.h>
+#include <keras/core/tensor.h>
 
 namespace keras {
 
@@ -62,9 +63,14 @@ class Callback {
   virtual void on_predict_batch_end(int64_t /*batch*/, Logs&) {}
   virtual void set_model(Model* model) { model_ = model; }
   virtual void set_params(const CallbackParams& params) { params_ = params; }
-  /// What an exact resume needs of it; null for none.
+  /// What an exact resume needs of it, null for none; and the part of it that is arrays, such as weights.
   virtual Value get_state() const { return {}; }
   virtual void set_state(const Value&) {}
+  virtual Tensors get_state_tensors() const { return {}; }
+  virtual void set_state_tensors(const Tensors&) {}
+  /// Called in place of `on_train_begin` when `fit` goes on from a checkpoint, perhaps in the middle of an epoch (whose `on_epoch_begin` is
+  /// not called again), with what `get_state` and `get_state_tensors` gave then. The variables are put back afterwards.
+  virtual void on_train_resume(const Value& state, const Tensors& tensors);
 
   Model* model() const { return model_; }
   const CallbackParams& params() const { return params_; }

@@ -13,6 +13,7 @@
 #include <keras/losses.h>
 #include <keras/metrics.h>
 #include <keras/models/callback.h>
+#include <keras/models/checkpoint.h>
 #include <keras/models/data.h>
 #include <keras/optimizers.h>
 
@@ -109,6 +110,8 @@ struct FitOptions {
   std::optional<int64_t> validation_steps{};
   std::optional<int64_t> validation_batch_size{};
   int validation_freq = 1;
+  /// Keep a checkpoint, so that the run survives being killed.
+  CheckpointOptions checkpoint{};
 };
 
 struct EvaluateOptions {
