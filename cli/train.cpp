@@ -12,7 +12,7 @@ namespace keras::cli {
 namespace {
 
 struct Options {
-  std::string model, weights, data, validation, output, history, class_weight, callbacks;
+  std::string model, weights, data, validation, output, history, class_weight, callbacks, checkpoint, every;
   CompileChoice compile;
   int64_t seed = -1, batch = 32;
   int epochs = 1, verbose = -1, initial_epoch = 0;
@@ -48,6 +48,27 @@ std::map<int64_t, double> class_weights(const std::string& text) {
   return out;
 }
 
+/// What --checkpoint and --checkpoint-every say; `callbacks` as they were read. A run goes on only with the same seed and callbacks.
+CheckpointOptions checkpoint_options(const Options& o, const Value& callbacks) {
+  CheckpointOptions c{.directory = o.checkpoint, .settings = Dict{{"seed", o.seed}, {"callbacks", callbacks}}};
+  if (o.every.empty()) return c;
+  if (o.checkpoint.empty()) throw ValueError(ErrorText{.what = "--checkpoint-every needs --checkpoint", .fix = "give --checkpoint DIR"}.str());
+  size_t end = 0;
+  double number = -1;
+  try {
+    number = std::stod(o.every, &end);
+  } catch (const std::exception&) {
+    end = 0;
+  }
+  bool seconds = end + 1 == o.every.size() && o.every[end] == 's';
+  bool batches = end == o.every.size() && number == std::floor(number) && number >= 1 && number <= 1e15;
+  if (end == 0 || !(batches || (seconds && number >= 0)))
+    throw ValueError(ErrorText{.what = "--checkpoint-every can't be read", .expected = "a number of batches (100), or of seconds (30s)", .received = o.every}.str());
+  if (seconds) c.every_seconds = number;
+  else c.every_batches = static_cast<int64_t>(number);
+  return c;
+}
+
 void write_history(const callbacks::History& h, const std::string& path) {
   std::string text = "{";
   for (const auto& [name, values] : h.history) {
@@ -71,11 +92,13 @@ int run(const Options& o) {
     fit.validation_data = {v.x, v.y, v.w};
   }
   if (!o.class_weight.empty()) fit.class_weight = class_weights(o.class_weight);
+  Value list;
   if (!o.callbacks.empty()) {
-    Value list = json_or_file(o.callbacks);
+    list = json_or_file(o.callbacks);
     if (list.is_dict()) list = List{list};
     for (const Value& c : list.as_list()) fit.callbacks.push_back(CallbackSpec(callbacks::get(c)));
   }
+  fit.checkpoint = checkpoint_options(o, list);
   auto h = m.fit(d.x, d.y, fit);
   if (!o.history.empty()) write_history(*h, o.history);
   if (o.output.ends_with(".weights.h5")) m.save_weights(o.output);
@@ -106,6 +129,8 @@ Command train_command(CLI::App& app) {
   t->add_option("--callbacks", o->callbacks, "JSON list of {\"class_name\", \"config\"}, or a file that holds one");
   t->add_option("--history", o->history, "where the history goes, as JSON");
   t->add_option("-o,--output", o->output, "where the trained model goes: .keras, .weights.h5 or .h5");
+  t->add_option("--checkpoint", o->checkpoint, "a folder that keeps the state of the run: started again after a kill, it goes on exactly");
+  t->add_option("--checkpoint-every", o->every, "batches (100) or seconds (30s) between checkpoints; seldom enough to cost next to nothing when left out");
   t->add_option("--verbose", o->verbose, "0, 1 or 2");
   return {t, [o] { return run(*o); }};
 }
