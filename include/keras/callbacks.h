@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <keras/callbacks/backup_and_restore.h>
 #include <keras/models/callback.h>
 #include <keras/models/model.h>
 
@@ -56,6 +57,8 @@ class EarlyStopping : public MonitorCallback {
   void on_train_end(Logs&) override;
   Value get_state() const override;
   void set_state(const Value& state) override;
+  Tensors get_state_tensors() const override { return best_weights_; }
+  void set_state_tensors(const Tensors& tensors) override { best_weights_ = tensors; }
 
  private:
   EarlyStoppingOptions o_;
@@ -138,12 +141,19 @@ class CSVLogger : public Callback {
   explicit CSVLogger(std::string filename, const CSVLoggerOptions& options = {});
   void on_train_begin(Logs&) override;
   void on_epoch_end(int epoch, Logs& logs) override;
+  Value get_state() const override;
+  /// Brings the file back to what it held then.
+  void set_state(const Value& state) override;
+  void on_train_resume(const Value& state, const Tensors& tensors) override;
 
  private:
+  void append(const std::string& text);
   std::string filename_;
   CSVLoggerOptions o_;
   std::vector<std::string> keys_;
   bool header_ = true;
+  int64_t found_ = 0;  // bytes that the file held before this run
+  std::string text_;   // what this run has written
 };
 
 /// Stops training when the loss is NaN or infinite.

@@ -141,9 +141,10 @@ void ModelCheckpoint::save(int epoch, std::optional<int64_t> batch, const Logs& 
   else model_->save(path);
   if (o_.verbose > 0) say(fmt::format("\nEpoch {}: finished saving model to {}", epoch + 1, path));
 }
-Value ModelCheckpoint::get_state() const { return Dict{{"best", optional_value(best_)}, {"since", since_}}; }
+Value ModelCheckpoint::get_state() const { return Dict{{"best", optional_value(best_)}, {"epoch", epoch_}, {"since", since_}}; }
 void ModelCheckpoint::set_state(const Value& s) {
   read_optional(s.get("best"), best_);
+  epoch_ = static_cast<int>(s.get("epoch").as_int());
   since_ = s.get("since").as_int();
 }
 
@@ -190,24 +191,35 @@ void LearningRateScheduler::on_epoch_end(int, Logs& logs) { logs.set("learning_r
 
 // ---- CSVLogger
 CSVLogger::CSVLogger(std::string filename, const CSVLoggerOptions& o) : filename_(std::move(filename)), o_(o) {}
+void CSVLogger::append(const std::string& text) {
+  std::ofstream f(filename_, std::ios::app | std::ios::binary);
+  f << text;
+  f.flush();
+  if (!f) throw RuntimeError(ErrorText{.what = "CSVLogger: the file can't be written", .where = filename_}.str());
+  text_ += text;
+}
 void CSVLogger::on_train_begin(Logs&) {
   keys_.clear();
+  text_.clear();
   header_ = true;
+  found_ = 0;
   if (o_.append) {
     std::ifstream old(filename_);
     std::string line;
     header_ = !(old && std::getline(old, line) && !line.empty());
+    std::error_code none;
+    if (auto size = std::filesystem::file_size(filename_, none); !none) found_ = static_cast<int64_t>(size);
   }
   std::ofstream f(filename_, o_.append ? std::ios::app : std::ios::trunc);
   if (!f) throw RuntimeError(ErrorText{.what = "CSVLogger: the file can't be written", .where = filename_}.str());
 }
 void CSVLogger::on_epoch_end(int epoch, Logs& logs) {
-  std::ofstream f(filename_, std::ios::app);
-  auto write = [&](const std::vector<std::string>& cells) {
+  auto line_of = [&](const std::vector<std::string>& cells) {
     std::string line;
     for (size_t i = 0; i < cells.size(); ++i) line += (i ? o_.separator : "") + cells[i];
-    f << line << "\r\n";  // as Python's csv module ends its lines
+    return line + "\r\n";  // as Python's csv module ends its lines
   };
+  std::string text;
   if (keys_.empty()) {
     for (const auto& [name, v] : logs.items()) keys_.push_back(name);
     std::sort(keys_.begin(), keys_.end());
@@ -217,7 +229,7 @@ void CSVLogger::on_epoch_end(int epoch, Logs& logs) {
     if (header_) {
       std::vector<std::string> cells{"epoch"};
       cells.insert(cells.end(), keys_.begin(), keys_.end());
-      write(cells);
+      text += line_of(cells);
     }
   }
   std::vector<std::string> cells{std::to_string(epoch)};
@@ -225,10 +237,25 @@ void CSVLogger::on_epoch_end(int epoch, Logs& logs) {
     const double* v = logs.find(k);
     cells.push_back(v ? float_repr(*v) : "NA");
   }
-  write(cells);
-  f.flush();
-  if (!f) throw RuntimeError(ErrorText{.what = "CSVLogger: the file can't be written", .where = filename_}.str());
+  append(text + line_of(cells));
 }
+Value CSVLogger::get_state() const { return Dict{{"found", found_}, {"text", text_}, {"keys", Value(keys_)}, {"header", header_}}; }
+void CSVLogger::set_state(const Value& s) {
+  keys_.clear();
+  for (const Value& k : s.get("keys").as_list()) keys_.push_back(k.as_string());
+  header_ = s.get("header").as_bool();
+  found_ = s.get("found").as_int();
+  text_.clear();
+  std::error_code none;
+  auto size = static_cast<int64_t>(std::filesystem::file_size(filename_, none));
+  if (found_ > 0 && (none || size < found_))
+    throw RuntimeError(ErrorText{.what = "CSVLogger: the file lacks lines that were there when the run began", .where = filename_, .expected = std::to_string(found_) + " bytes",
+                                 .received = none ? "no file" : std::to_string(size)}.str());
+  if (found_ > 0) std::filesystem::resize_file(filename_, static_cast<uintmax_t>(found_));
+  else std::ofstream(filename_, std::ios::trunc);
+  append(s.get("text").as_string());
+}
+void CSVLogger::on_train_resume(const Value& state, const Tensors&) { set_state(state); }
 
 // ---- TerminateOnNaN
 void TerminateOnNaN::on_train_batch_end(int64_t batch, Logs& logs) {
@@ -289,8 +316,17 @@ std::shared_ptr<Callback> get(const Value& config) {
     check();
     return std::make_shared<CSVLogger>(path, e);
   }
+  if (name == "BackupAndRestore") {
+    BackupAndRestoreOptions e;
+    std::string path;
+    take("backup_dir", path), take("double_checkpoint", e.double_checkpoint), take("delete_checkpoint", e.delete_checkpoint);
+    read.push_back("save_freq");
+    if (const Value* v = o.find("save_freq"); v && !v->is_null()) e.save_freq = *v;
+    check();
+    return std::make_shared<BackupAndRestore>(path, e);
+  }
   if (name == "TerminateOnNaN") return std::make_shared<TerminateOnNaN>();
-  std::vector<std::string> known = {"EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint", "CSVLogger", "TerminateOnNaN"};
+  std::vector<std::string> known = {"EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint", "CSVLogger", "BackupAndRestore", "TerminateOnNaN"};
   throw ValueError(ErrorText{.what = "Unknown callback '" + name + "'" + did_you_mean(name, known), .expected = fmt::format("one of {}", fmt::join(known, ", "))}.str());
 }
 

@@ -26,6 +26,12 @@ class Progbar : public callbacks::Callback {
 
   void on_train_begin(Logs&) override { training_ = true; }
   void on_train_end(Logs&) override { training_ = false; }
+  /// The epoch that was interrupted, and how many of its batches are done.
+  void set_state(const Value& state) override {
+    if (params_.epochs > 1) fmt::print("Epoch {}/{}\n", state.get("epoch").as_int() + 1, params_.epochs);
+    begin();
+    seen_ = state.get("seen").as_int();
+  }
   void on_epoch_begin(int epoch, Logs&) override {
     if (params_.epochs > 1) fmt::print("Epoch {}/{}\n", epoch + 1, params_.epochs);
     begin();
