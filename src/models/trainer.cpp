@@ -380,12 +380,18 @@ static const core::Compiled& step_for(const Model& m, Trainer& t, const Prepared
     Tensors x(args.begin(), args.begin() + static_cast<int64_t>(p.x.size()));
     Tensors y(args.begin() + static_cast<int64_t>(p.x.size()), args.begin() + static_cast<int64_t>(p.x.size() + p.y.size()));
     Tensors w = split_weights(p, args, p.x.size() + p.y.size()), added;
+    Tensors before;
+    for (const Variable& v : vars) before.push_back(v.value());
     Tensors pred = call_model(impl, x, train, &added);
     Tensor loss = total_loss(impl, t, y, pred, w, added, rows);
     t.loss_tracker->update_state(loss, Tensor::full({}, static_cast<double>(rows)));
     if (train && !vars.empty()) {
       Tensor scaled = t.options.auto_scale_loss ? t.optimizer->scale_loss(loss) : loss;
-      t.optimizer->apply(gradients(scaled, vars), vars);
+      Tensors slopes = gradients(scaled, before);
+      // What a layer assigns to a trained weight (SpectralNormalization does) counts in this call alone, as in Keras on JAX.
+      for (size_t i = 0; i < vars.size(); ++i)
+        if (!vars[i].value().same(before[i])) vars[i].assign(before[i]);
+      t.optimizer->apply(slopes, vars);
     }
     for (const OutputMetric& om : t.metrics) {
       if (om.output >= y.size() || !y[om.output].defined()) continue;
