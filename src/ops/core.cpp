@@ -7,6 +7,7 @@
 #include <keras/ops/numpy.h>
 
 #include "ops/op_frame.h"
+#include "passes/passes.h"
 
 namespace keras::ops {
 
@@ -372,6 +373,158 @@ Tensors associative_scan(const std::function<Tensors(const Tensors&, const Tenso
         return r;
       },
       elems);
+}
+
+// ---- numpy.vectorize
+namespace {
+/// The names of the core axes: of each argument, of each result.
+struct CoreAxes {
+  std::vector<std::vector<std::string>> in, out;
+};
+CoreAxes parse_signature(const std::string& text) {
+  auto refuse = [&] [[noreturn]] {
+    throw ValueError(ErrorText{.what = "not a valid signature", .where = "vectorize", .expected = "one as '(m,n),(n)->(m)'", .received = "'" + text + "'"}
+                         .str());
+  };
+  CoreAxes axes;
+  auto* side = &axes.in;
+  size_t i = 0;
+  auto skip = [&] {
+    while (i < text.size() && text[i] == ' ') ++i;
+  };
+  for (skip(); i < text.size(); skip()) {
+    if (text.compare(i, 2, "->") == 0 && side == &axes.in) {
+      side = &axes.out, i += 2;
+    } else if (text[i] == ',' && !side->empty()) {
+      ++i;
+    } else if (text[i] == '(') {
+      size_t end = text.find(')', i);
+      if (end == std::string::npos) refuse();
+      std::vector<std::string> names{""};
+      for (char c : text.substr(i + 1, end - i - 1)) {
+        if (c == ',') names.emplace_back();
+        else if (c != ' ') names.back() += c;
+      }
+      if (names.size() == 1 && names[0].empty()) names.clear();
+      if (std::find(names.begin(), names.end(), "") != names.end()) refuse();
+      side->push_back(names), i = end + 1;
+    } else {
+      refuse();
+    }
+  }
+  if (axes.in.empty() || axes.out.empty()) refuse();
+  return axes;
+}
+}  // namespace
+
+std::function<Tensors(const Tensors&)> vectorize(std::function<Tensors(const Tensors&)> function, const VectorizeOptions& options) {
+  std::optional<CoreAxes> core_axes;
+  if (!options.signature.empty()) core_axes = parse_signature(options.signature);
+  return [function = std::move(function), core_axes, excluded = options.excluded](const Tensors& args) {
+    std::vector<size_t> varying;
+    for (size_t i = 0; i < args.size(); ++i)
+      if (std::find(excluded.begin(), excluded.end(), static_cast<int>(i)) == excluded.end()) varying.push_back(i);
+    if (core_axes && core_axes->in.size() != varying.size())
+      throw TypeError(ErrorText{.what = "another number of arguments than the signature has",
+                                .where = "vectorize",
+                                .expected = std::to_string(core_axes->in.size()),
+                                .received = std::to_string(varying.size())}
+                          .str());
+    // Leading axes broadcast; named ones must agree.
+    Shape loop;
+    std::vector<int> core_rank;
+    std::vector<std::pair<std::string, int64_t>> sizes;
+    for (size_t k = 0; k < varying.size(); ++k) {
+      const Shape& s = args[varying[k]].shape();
+      int rank = core_axes ? static_cast<int>(core_axes->in[k].size()) : 0;
+      if (s.rank() < rank) shape_error("vectorize", "an argument has too few axes", std::to_string(rank) + " or more", s.str());
+      for (int a = 0; a < rank; ++a) {
+        const std::string& name = core_axes->in[k][static_cast<size_t>(a)];
+        int64_t size = s[s.rank() - rank + a];
+        auto known = std::find_if(sizes.begin(), sizes.end(), [&](const auto& n) { return n.first == name; });
+        if (known == sizes.end()) sizes.push_back({name, size});
+        else if (known->second != size) shape_error("vectorize", "the sizes of axis '" + name + "' differ", std::to_string(known->second), s.str());
+      }
+      core_rank.push_back(rank);
+      loop = broadcast_shapes(loop, s.slice(0, s.rank() - rank));
+    }
+    if (loop.rank() == 0) return function(args);
+    if (!loop.is_static()) shape_error("vectorize", "the sizes of the leading axes must be known", "a static shape", loop.str());
+    Tensors flat;
+    for (size_t k = 0; k < varying.size(); ++k) {
+      const Tensor& t = args[varying[k]];
+      Shape core = t.shape().slice(t.rank() - core_rank[k]);
+      flat.push_back(reshape(broadcast_to(t, loop + core), Shape{loop.numel()} + core));
+    }
+    Tensors results = vectorized_map(
+        [&](const Tensors& one) {
+          Tensors full = args;
+          for (size_t k = 0; k < varying.size(); ++k) full[varying[k]] = one[k];
+          return function(full);
+        },
+        flat);
+    if (core_axes && results.size() != core_axes->out.size())
+      throw ValueError(ErrorText{.what = "another number of results than the signature has",
+                                 .where = "vectorize",
+                                 .expected = std::to_string(core_axes->out.size()),
+                                 .received = std::to_string(results.size())}
+                           .str());
+    for (Tensor& r : results) r = reshape(r, loop + r.shape().slice(1));
+    return results;
+  };
+}
+
+// ---- gradients of one's own
+std::function<Tensors(const Tensors&)> custom_gradient(std::function<WithGradient(const Tensors&)> function) {
+  return [function = std::move(function)](const Tensors& args) {
+    return frame(
+        "CustomGradient", no_options,
+        [function](const Tensors& x) -> Tensors {
+          WithGradient made = function(x);
+          // The gradient becomes a graph of its own: of what it uses from outside and of the results' gradients.
+          core::Trace trace;
+          {
+            core::TraceScope scope(trace, /*inner=*/true);
+            trace.abstract = trace.parent && trace.parent->abstract;
+            trace.capture_concrete = !trace.parent || trace.parent->capture_concrete;
+            Tensors upstream;
+            for (const Tensor& y : made.outputs) upstream.push_back(trace.param({y.dtype(), y.shape()}));
+            Tensors back = made.gradient(upstream);
+            if (back.size() != x.size())
+              throw ValueError(ErrorText{.what = "the gradient function gives another number of gradients than there are arguments",
+                                         .where = "custom_gradient",
+                                         .expected = std::to_string(x.size()),
+                                         .received = std::to_string(back.size())}
+                                   .str());
+            for (size_t i = 0; i < x.size(); ++i) {
+              Tensor g = back[i].defined() ? back[i] : p::broadcast_to(num(x[i], 0), x[i].shape());
+              if (!compatible(g.shape(), x[i].shape()))
+                shape_error("custom_gradient", "a gradient differs from its argument in shape", x[i].shape().str(), g.shape().str());
+              trace.graph.outputs.push_back(trace.lift(as(g, x[i].dtype())));
+            }
+          }
+          for (const core::Trace::State& s : trace.states) trace.captures.emplace_back(s.variable->value, s.param);
+          Tensors inputs = made.outputs;
+          inputs.insert(inputs.end(), x.begin(), x.end());
+          auto gradient = std::make_shared<ir::Graph>();
+          std::vector<ir::ValueId> params(trace.graph.params().size(), -1);
+          auto place = [&](ir::ValueId id) {
+            auto at = std::find(trace.graph.params().begin(), trace.graph.params().end(), id);
+            params[static_cast<size_t>(at - trace.graph.params().begin())] = gradient->add_param(trace.graph.type(id));
+          };
+          for (const auto& [outer, id] : trace.captures) {
+            inputs.push_back(outer);
+            place(id);
+          }
+          for (size_t i = 0; i < made.outputs.size(); ++i) place(trace.graph.params()[i]);
+          gradient->outputs = passes::inline_graph(*gradient, trace.graph, params);
+          return emit_op(p::custom_gradient_prim, inputs,
+                         {{"results", static_cast<int64_t>(made.outputs.size())},
+                          {"arguments", static_cast<int64_t>(x.size())},
+                          {"gradient", std::shared_ptr<const ir::Graph>(gradient)}});
+        },
+        args);
+  };
 }
 
 }  // namespace keras::ops

@@ -127,6 +127,11 @@ std::pair<Tensor, Tensor> eigh(const Tensor& x) {
       },
       x);
 }
+std::pair<Complex, Complex> eig(const Tensor& x) {
+  Tensors parts = frame(
+      "Eig", no_options, [](const Tensor& a0) { return emit_op(p::eig_prim, {square_matrix(a0, "eig")}, {}); }, x);
+  return {{parts[0], parts[1]}, {parts[2], parts[3]}};
+}
 Tensor inv(const Tensor& x) {
   return unary("Inv", x, [](const Tensor& a0) {
     Tensor a = square_matrix(a0, "inv");

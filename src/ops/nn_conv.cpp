@@ -320,10 +320,12 @@ Tensor fold(const Tensor& x, const Sizes& output_size, const Sizes& kernel_size,
       },
       [b, size](const Tensor& a) {
         int64_t N = a.shape()[0], CK = a.shape()[1], k = b.k[0] * b.k[1], H = count_blocks(size[0], b, 0), W = count_blocks(size[1], b, 1);
-        if (CK >= 0 && CK % k)
-          shape_error("fold", "the columns do not hold whole blocks", "a multiple of " + std::to_string(k) + " on axis 1", a.shape().str());
-        if (a.shape()[2] >= 0 && a.shape()[2] != H * W)
-          shape_error("fold", "the number of blocks does not fit", std::to_string(H * W) + " blocks", a.shape().str());
+        // In Keras it is the reshape of the backend that refuses, with a TypeError.
+        auto refuse = [&](const char* what, const std::string& expected) {
+          throw TypeError(ErrorText{.what = what, .where = "fold", .expected = expected, .received = a.shape().str()}.str());
+        };
+        if (CK >= 0 && CK % k) refuse("the columns do not hold whole blocks", "a multiple of " + std::to_string(k) + " on axis 1");
+        if (a.shape()[2] >= 0 && a.shape()[2] != H * W) refuse("the number of blocks does not fit", std::to_string(H * W) + " blocks");
         int64_t C = CK < 0 ? None : CK / k;
         Tensor t = p::transpose(p::reshape(a, Shape{N, C, b.k[0], b.k[1], H, W}), Ints{0, 1, 2, 4, 3, 5});
         t = p::scatter_add(block_places(W, b, 1), t, 4, size[1] + 2 * b.p[1]);

@@ -217,6 +217,40 @@ Tensor kaiser(int64_t x, double beta) {
 int ndim(const Tensor& x) { return x.rank(); }
 int64_t size(const Tensor& x) { return x.numel(); }
 
+/// The bytes of the last axis as elements of another size, with shifts: the first byte is the lowest.
+static Tensor resized_elements(const Tensor& a, DType to, const Shape& shape) {
+  auto words = [](size_t bytes) {
+    return bytes == 1 ? DType::UInt8 : bytes == 2 ? DType::UInt16 : bytes == 4 ? DType::UInt32 : DType::UInt64;
+  };
+  size_t from_size = dtype_size(a.dtype()), to_size = dtype_size(to);
+  DType wide = words(std::max(from_size, to_size)), narrow = words(std::min(from_size, to_size));
+  int64_t parts = static_cast<int64_t>(std::max(from_size, to_size) / std::min(from_size, to_size));
+  double bits = 8.0 * static_cast<double>(std::min(from_size, to_size));
+  int axis = a.rank() - 1;
+  Tensor whole = a.dtype() == DType::Bool ? as(a, DType::UInt8) : p::bitcast(a, words(from_size));
+  Tensor out;
+  if (from_size > to_size) {
+    Tensors pieces;
+    for (int64_t i = 0; i < parts; ++i) {
+      Tensor piece = i ? p::ew(Ew::shift_right, whole, num(whole, bits * static_cast<double>(i))) : whole;
+      Shape one = a.shape();
+      one.push_back(1);
+      pieces.push_back(p::reshape(p::cast(p::ew(Ew::bitwise_and, piece, num(piece, std::exp2(bits) - 1)), narrow), one));
+    }
+    out = p::reshape(p::concat(pieces, axis + 1), shape);
+  } else {
+    Shape grouped = a.shape();
+    grouped[axis] /= parts;
+    grouped.push_back(parts);
+    Tensor g = p::cast(p::reshape(whole, grouped), wide);
+    for (int64_t i = 0; i < parts; ++i) {
+      Tensor piece = drop_axes(p::slice_axis(g, axis + 1, i, i + 1), Ints{axis + 1});
+      if (i) piece = p::ew(Ew::shift_left, piece, num(piece, bits * static_cast<double>(i)));
+      out = i ? p::ew(Ew::bitwise_or, out, piece) : piece;
+    }
+  }
+  return to == DType::Bool ? as_bool(out) : p::bitcast(out, to);
+}
 Tensor view(const Tensor& x, OptDType dtype) {
   return frame(
       "View", [&] { return ArgDict{kw("dtype", dtype)}; },
@@ -233,13 +267,9 @@ Tensor view(const Tensor& x, OptDType dtype) {
           shape_error("view", "the bytes of the last axis do not fill whole elements",
                       "a multiple of " + std::to_string(to_size) + " bytes", std::to_string(bytes));
         s[-1] = bytes < 0 ? None : bytes / static_cast<int64_t>(to_size);
-        if (!a.is_concrete()) {
-          if (abstract_trace()) return shape_only(to, s);
-          throw NotImplementedError(ErrorText{
-              .what = "view between dtypes of different size inside a compiled step", .where = "view", .fix = "call it on concrete tensors"}
-                                        .str());
-        }
-        return Tensor::from_bytes(a.raw(), static_cast<size_t>(s.numel()), to, s);
+        if (a.is_concrete()) return Tensor::from_bytes(a.raw(), static_cast<size_t>(s.numel()), to, s);
+        if (abstract_trace()) return shape_only(to, s);
+        return resized_elements(a, to, s);
       },
       x);
 }

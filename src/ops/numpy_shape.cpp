@@ -149,9 +149,20 @@ static Tensor at_least(const Tensor& x, int rank) {  // NumPy's atleast_2d and a
   if (rank == 1 && s.rank() == 0) s.push_back(1);
   return p::reshape(x, s);
 }
-Tensor concatenate(const Tensors& xs, int axis) {
+Tensor concatenate(const Tensors& xs, std::optional<int> axis) {
   return frame(
-      "Concatenate", [&] { return ArgDict{kw("axis", axis)}; }, [axis](const Tensors& ts) { return join(ts, axis, "concatenate"); }, xs);
+      "Concatenate", [&] { return ArgDict{kw("axis", axis)}; },
+      [axis](const Tensors& ts) {
+        if (axis) return join(ts, *axis, "concatenate");
+        Tensors flat;
+        for (const Tensor& t : ts) {
+          if (!t.shape().is_static())
+            shape_error("concatenate", "without an axis the sizes must be known", "a static shape", t.shape().str());
+          flat.push_back(flatten(t));
+        }
+        return join(flat, 0, "concatenate");
+      },
+      xs);
 }
 Tensor append(const Tensor& x1, const Tensor& x2, std::optional<int> axis) {
   return frame(

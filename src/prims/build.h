@@ -41,7 +41,7 @@ KERAS_ELEMENTWISE(X)
 #undef X
 extern const Primitive* const kEwPrims[];
 extern const Primitive constant_prim, iota_prim, broadcast_to_prim, reshape_prim, transpose_prim, slice_prim, pad_prim, concat_prim,
-    reverse_prim, stop_gradient_prim, dynamic_slice_prim, dynamic_update_slice_prim;
+    reverse_prim, stop_gradient_prim, dynamic_slice_prim, dynamic_update_slice_prim, custom_gradient_prim;
 extern const Primitive reduce_sum_prim, reduce_prod_prim, reduce_max_prim, reduce_min_prim, reduce_and_prim, reduce_or_prim, argmax_prim,
     argmin_prim, cumsum_prim, cumprod_prim, cummax_prim, cummin_prim;
 extern const Primitive sort_prim, argsort_prim, top_k_prim, searchsorted_prim;
@@ -49,7 +49,7 @@ extern const Primitive dot_prim, conv_prim, conv_backward_input_prim, conv_backw
 extern const Primitive max_pool_prim, avg_pool_prim, max_pool_backward_prim, avg_pool_backward_prim;
 extern const Primitive gather_prim, scatter_add_prim, take_along_axis_prim, scatter_add_along_axis_prim, gather_nd_prim, scatter_nd_prim;
 extern const Primitive random_prim, split_key_prim, random_gamma_prim, random_beta_prim, random_binomial_prim, scan_prim, cluster_prim;
-extern const Primitive cholesky_prim, triangular_solve_prim, lu_prim, qr_prim, eigh_prim, svd_prim;
+extern const Primitive cholesky_prim, triangular_solve_prim, lu_prim, qr_prim, eigh_prim, eig_prim, svd_prim;
 
 template <class H> H emit1(const Primitive& prim, const std::vector<H>& in, Attrs attrs = {}) {
   return emit_op(prim, in, std::move(attrs))[0];

@@ -1,5 +1,6 @@
 // What lives here: decompositions of the last two axes and the triangular solve, with their gradient rules. Products and inverses are
 // compositions of them, in ops.
+#include "cpu/eig.h"
 #include "cpu/linalg.h"
 #include "prims/build.h"
 
@@ -148,13 +149,22 @@ const Primitive qr_prim{.name = "qr",
                         .vjp = [](const VjpRequest& q) {
                           Rule r{q};
                           Shape s = r.in(0).shape();
-                          if (s[-2] < s[-1] || (q.attrs.i("complete") && s[-2] != s[-1]))
-                            throw NotImplementedError("the gradient of the QR decomposition of a wide matrix, or of a complete one");
-                          V Q = r.out(0), R = r.out(1), dq = ct_or_zeros(r, 0), dr = ct_or_zeros(r, 1);
-                          V m = sub(mm(R, tr(dr)), mm(tr(dq), Q));
-                          V symmetric = add(lower_part(m), tr(lower_part(m, true)));
-                          V x = add(dq, mm(Q, symmetric));
-                          return std::vector<ValueId>{tr(solve(R, tr(x), false, false)).id};
+                          if (q.attrs.i("complete") && s[-2] > s[-1])
+                            throw NotImplementedError("the gradient of the complete QR decomposition of a tall matrix");
+                          V Q = r.out(0), R = r.out(1), dq = ct_or_zeros(r, 0), dr = ct_or_zeros(r, 1), rest;
+                          int64_t m = s[-2], n = s[-1];
+                          // A wide matrix is (X | Y) = Q (U | QᵀY): what the right part of R got goes to Y, and through Q to X.
+                          if (m < n) {
+                            int axis = last(R);
+                            V right = slice_axis(dr, axis, m, n);
+                            dq = add(dq, mm(slice_axis(r.in(0), axis, m, n), tr(right)));
+                            rest = mm(Q, right);
+                            R = slice_axis(R, axis, 0, m), dr = slice_axis(dr, axis, 0, m);
+                          }
+                          V inner = sub(mm(R, tr(dr)), mm(tr(dq), Q));
+                          V symmetric = add(lower_part(inner), tr(lower_part(inner, true)));
+                          V x = tr(solve(R, tr(add(dq, mm(Q, symmetric))), false, false));
+                          return std::vector<ValueId>{(rest ? concat(std::vector<V>{x, rest}, last(x)) : x).id};
                         },
                         .cpu = [](const KernelRequest& r) { return cpu::make_qr(r.in(0).dtype, r.in(0).shape, r.attrs().i("complete")); }};
 
@@ -174,6 +184,15 @@ const Primitive eigh_prim{.name = "eigh",
                             return std::vector<ValueId>{mul(add(g, tr(g)), 0.5).id};
                           },
                           .cpu = [](const KernelRequest& r) { return cpu::make_eigh(r.in(0).dtype, r.in(0).shape); }};
+
+// ---- eigenvalues of any square matrix: real and imaginary parts of the values, then of the vectors
+const Primitive eig_prim{.name = "eig",
+                         .infer = [](TypeSpan in, const Attrs&) {
+                           const Shape& s = matrix(in[0], true, "eig");
+                           Type values{in[0].dtype, s.slice(0, s.rank() - 1)};
+                           return std::vector<Type>{values, values, in[0], in[0]};
+                         },
+                         .cpu = [](const KernelRequest& r) { return cpu::make_eig(r.in(0).dtype, r.in(0).shape); }};
 
 // ---- singular values (Townsend 2016)
 const Primitive svd_prim{.name = "svd",

@@ -1,6 +1,9 @@
 // What lives here: keras.ops' core family: conversion, slices and scatters, control flow.
 #pragma once
 #include <functional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <keras/ops/types.h>
 
@@ -46,5 +49,27 @@ Tensors map(const std::function<Tensors(const Tensors&)>& f, const Tensors& xs);
 Tensor map(const std::function<Tensor(const Tensor&)>& f, const Tensor& xs);
 Tensors vectorized_map(const std::function<Tensors(const Tensors&)>& function, const Tensors& elements);
 Tensor vectorized_map(const std::function<Tensor(const Tensor&)>& function, const Tensor& elements);
+
+/// numpy.vectorize: `function` of arrays of the core axes that `signature` names ("(m,n),(n)->(m)"; "" : numbers give numbers), called for
+/// each element of the other, leading axes, which broadcast. `excluded`: positions of arguments that are passed as they are.
+struct VectorizeOptions {
+  std::vector<int> excluded{};
+  std::string signature{};
+};
+std::function<Tensors(const Tensors&)> vectorize(std::function<Tensors(const Tensors&)> function, const VectorizeOptions& options = {});
+
+/// What a function with a gradient of its own gives: its results, and the function from the gradients of the results to those of its
+/// arguments (one each; an undefined tensor stands for zeros).
+struct WithGradient {
+  Tensors outputs;
+  std::function<Tensors(const Tensors& upstream)> gradient;
+};
+/// The function with the gradient that it tells itself in place of the derived one:
+///
+///     auto log1pexp = ops::custom_gradient([](const Tensors& x) {
+///       Tensor e = ops::exp(x[0]);
+///       return ops::WithGradient{{ops::log(1 + e)}, [=](const Tensors& up) { return Tensors{up[0] * (1 - 1 / (1 + e))}; }};
+///     });
+std::function<Tensors(const Tensors&)> custom_gradient(std::function<WithGradient(const Tensors&)> function);
 
 }  // namespace keras::ops

@@ -14,6 +14,8 @@ Tensor det(const Tensor& x);
 std::pair<Tensor, Tensor> slogdet(const Tensor& x);
 /// Eigenvalues (ascending) and eigenvectors of symmetric matrices.
 std::pair<Tensor, Tensor> eigh(const Tensor& x);
+/// Complex eigenvalues (…, n) and, as columns, eigenvectors (…, n, n) of length 1 of any square matrices. Has no gradient.
+std::pair<Complex, Complex> eig(const Tensor& x);
 Tensor inv(const Tensor& x);
 /// The packed factors and the pivots.
 std::pair<Tensor, Tensor> lu_factor(const Tensor& x);

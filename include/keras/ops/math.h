@@ -4,9 +4,6 @@
 
 namespace keras::ops {
 
-/// Real and imaginary part.
-using Complex = std::pair<Tensor, Tensor>;
-
 /// Sums of the rows with equal segment id; without `num_segments` the ids must be concrete. Negative ids are dropped.
 Tensor segment_sum(const Tensor& data, const Tensor& segment_ids, std::optional<int64_t> num_segments = {}, bool sorted = false);
 Tensor segment_max(const Tensor& data, const Tensor& segment_ids, std::optional<int64_t> num_segments = {}, bool sorted = false);
@@ -39,5 +36,9 @@ Tensor istft(const Complex& x, int64_t sequence_length, int64_t sequence_stride,
 Tensor istft(const Complex& x, int64_t sequence_length, int64_t sequence_stride, int64_t fft_length, std::optional<int64_t> length,
              const Tensor& window, bool center = true);
 Tensor logdet(const Tensor& x);
+/// (…, 2) → (…): the last axis holds real and imaginary part.
+Complex view_as_complex(const Tensor& x);
+/// (…) → (…, 2).
+Tensor view_as_real(const Complex& x);
 
 }  // namespace keras::ops

@@ -104,12 +104,21 @@ Tensor isreal(const Tensor& x);
 Tensor logical_not(const Tensor& x);
 Tensor bitwise_not(const Tensor& x);
 Tensor bitwise_invert(const Tensor& x);
-/// Tensors are real: the conjugate and the real part are x, the imaginary part is 0, the angle 0 or pi.
+/// Of real numbers the conjugate and the real part are x, the imaginary part is 0, the angle 0 or pi.
 Tensor conj(const Tensor& x);
+Complex conj(const Complex& x);
 Tensor conjugate(const Tensor& x);
+Complex conjugate(const Complex& x);
 Tensor real(const Tensor& x);
+Tensor real(const Complex& x);
 Tensor imag(const Tensor& x);
+Tensor imag(const Complex& x);
 Tensor angle(const Tensor& x);
+Tensor angle(const Complex& x);
+Tensor absolute(const Complex& x);
+Tensor abs(const Complex& x);
+/// True where the imaginary part is 0.
+Tensor isreal(const Complex& x);
 Tensor nan_to_num(const Tensor& x, double nan = 0.0, std::optional<double> posinf = {}, std::optional<double> neginf = {});
 Tensor copy(const Tensor& x);
 /// x1 where the condition holds, else x2.
@@ -211,7 +220,8 @@ Tensor moveaxis(const Tensor& x, const Axes& source, const Axes& destination);
 Tensor expand_dims(const Tensor& x, const Axes& axis);
 Tensor squeeze(const Tensor& x, const Axes& axis = {});
 Tensor broadcast_to(const Tensor& x, const Shape& shape);
-Tensor concatenate(const Tensors& xs, int axis = 0);
+/// Without an axis, of the flattened tensors.
+Tensor concatenate(const Tensors& xs, std::optional<int> axis = 0);
 Tensor append(const Tensor& x1, const Tensor& x2, std::optional<int> axis = {});
 Tensor stack(const Tensors& xs, int axis = 0);
 Tensor hstack(const Tensors& xs);

@@ -114,4 +114,9 @@ class Index {
 
 using OptDType = std::optional<DType>;
 
+namespace ops {
+/// Real and imaginary part: tensors are real, so complex numbers are pairs.
+using Complex = std::pair<Tensor, Tensor>;
+}  // namespace ops
+
 }  // namespace keras
