@@ -9,6 +9,7 @@
 
 #include <keras/base/value.h>
 #include <keras/core/tensor.h>
+#include <keras/ops/types.h>
 #include <keras/serial/spec.h>
 
 namespace keras {
@@ -73,9 +74,9 @@ Tensor leaky_relu(const Tensor& x);
 Tensor leaky_relu(const Tensor& x, double negative_slope);
 Tensor relu6(const Tensor& x);
 Tensor softmax(const Tensor& x);
-Tensor softmax(const Tensor& x, int axis);
+Tensor softmax(const Tensor& x, const Axes& axis);
 Tensor log_softmax(const Tensor& x);
-Tensor log_softmax(const Tensor& x, int axis);
+Tensor log_softmax(const Tensor& x, const Axes& axis);
 Tensor sparsemax(const Tensor& x);
 Tensor sparsemax(const Tensor& x, int axis);
 Tensor elu(const Tensor& x);

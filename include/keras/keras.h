@@ -65,6 +65,7 @@
 #include <keras/optimizers.h>
 #include <keras/optimizers/optimizer.h>
 #include <keras/optimizers/schedules.h>
+#include <keras/quantizers.h>
 #include <keras/random.h>
 #include <keras/random/numpy_random.h>
 #include <keras/regularizers.h>

@@ -36,13 +36,30 @@ std::string to_json(const Value& value, int indent = -1);
 Tensor to_categorical(const Tensor& classes, std::optional<int64_t> num_classes = {});
 /// Divides by the norm along an axis; rows of zeros stay.
 Tensor normalize(const Tensor& x, int axis = -1, int order = 2);
-/// Sequences brought to one length by cutting and padding: int32 (n, maxlen). `padding` and `truncating` are "pre" or "post".
+/// Sequences brought to one length by cutting and padding: (n, maxlen). `padding` and `truncating` are "pre" or "post".
 struct PadOptions {
   std::optional<int64_t> maxlen{};
+  DType dtype = DType::Int32;
   std::string padding = "pre", truncating = "pre";
   double value = 0;
 };
 Tensor pad_sequences(const std::vector<std::vector<int64_t>>& sequences, const PadOptions& options = {});
+/// Sequences (length, …) of samples of one shape: (n, maxlen, …). ValueError where the samples' shapes differ.
+Tensor pad_sequences(const Tensors& sequences, const PadOptions& options = {});
+
+/// Windows of a series (time, …), one for each start: batches of (batch, sequence_length, …) and of the targets (batch, …) that stand at
+/// the same starts; without targets the second of a batch is undefined. ValueError naming the option that does not fit the data.
+struct TimeseriesOptions {
+  int64_t sequence_stride = 1, sampling_rate = 1;
+  /// None: one window at a time, without the batch's axis.
+  std::optional<int64_t> batch_size = 128;
+  bool shuffle = false;
+  /// None: drawn from the library's NumPy generator when `shuffle` asks for one.
+  std::optional<int64_t> seed{};
+  std::optional<int64_t> start_index{}, end_index{};
+};
+std::vector<std::pair<Tensor, Tensor>> timeseries_dataset_from_array(const Tensor& data, const Tensor& targets, int64_t sequence_length,
+                                                                     const TimeseriesOptions& options = {});
 
 /// Forgets automatic names, as keras.utils.clear_session.
 void clear_session();

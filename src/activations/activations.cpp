@@ -41,9 +41,9 @@ Tensor leaky_relu(const Tensor& x) { return ops::leaky_relu(x); }
 Tensor leaky_relu(const Tensor& x, double negative_slope) { return ops::leaky_relu(x, negative_slope); }
 Tensor relu6(const Tensor& x) { return ops::relu6(x); }
 Tensor softmax(const Tensor& x) { return ops::softmax(x, -1); }
-Tensor softmax(const Tensor& x, int axis) { return ops::softmax(x, axis); }
+Tensor softmax(const Tensor& x, const Axes& axis) { return ops::softmax(x, axis); }
 Tensor log_softmax(const Tensor& x) { return ops::log_softmax(x, -1); }
-Tensor log_softmax(const Tensor& x, int axis) { return ops::log_softmax(x, axis); }
+Tensor log_softmax(const Tensor& x, const Axes& axis) { return ops::log_softmax(x, axis); }
 Tensor sparsemax(const Tensor& x) { return ops::sparsemax(x); }
 Tensor sparsemax(const Tensor& x, int axis) { return ops::sparsemax(x, axis); }
 Tensor elu(const Tensor& x) { return ops::elu(x); }
