@@ -18,7 +18,7 @@ help:
 	@echo "make demo             builds, then trains a network on handwritten digits"
 	@echo "make test             builds everything and runs the tests"
 	@echo "make asan tsan fuzz   tests under the sanitizers; fuzzers (clang)"
-	@echo "make umbrella         writes include/keras/keras.h anew after a public header came or went"
+	@echo "make umbrella         writes include/keras/keras.h and the functions for keras-conformance anew, after a public header changed"
 	@echo "make format tidy      clang-format and clang-tidy on what changed"
 	@echo "make packages         installs missing Debian packages; the other targets do so themselves"
 
@@ -59,6 +59,7 @@ packages-clang:
 
 umbrella:
 	tools/make_umbrella
+	tools/make_function_table
 
 format: packages packages-clang
 	tools/changed_files | xargs -r clang-format -i

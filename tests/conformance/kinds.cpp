@@ -15,12 +15,12 @@ const std::vector<Kind>& kinds() {
       {"initializers", "class", true, replay_initializer},
       {"regularizers", "class", true, replay_regularizer},
       {"constraints", "class", true, replay_constraint},
-      {"preprocessing", "class", true, nullptr},
-      {"ops", "function", true, nullptr},
-      {"fn", "function", true, nullptr},
-      {"ops_grad", "function", true, nullptr},
-      {"ops_symbolic", "function", true, nullptr},
-      {"ops_dtype", "function", true, nullptr},
+      {"preprocessing", "class", true, replay_preprocessing},
+      {"ops", "function", true, replay_function},
+      {"fn", "function", true, replay_function},
+      {"ops_grad", "function", true, replay_function_gradient},
+      {"ops_symbolic", "function", true, replay_function_symbolic},
+      {"ops_dtype", "function", true, replay_function_dtype},
   };
   return all;
 }

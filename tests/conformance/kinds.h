@@ -30,6 +30,11 @@ void replay_activation(const Folder&, const Value& record, Check&);
 void replay_initializer(const Folder&, const Value& record, Check&);
 void replay_regularizer(const Folder&, const Value& record, Check&);
 void replay_constraint(const Folder&, const Value& record, Check&);
+void replay_preprocessing(const Folder&, const Value& record, Check&);
+void replay_function(const Folder&, const Value& record, Check&);
+void replay_function_gradient(const Folder&, const Value& record, Check&);
+void replay_function_symbolic(const Folder&, const Value& record, Check&);
+void replay_function_dtype(const Folder&, const Value& record, Check&);
 
 /// Throws Unsupported naming the layer classes of a `.keras` file that are not there.
 void check_layer_classes(const std::string& file);

@@ -3,10 +3,14 @@
 
 #include <fmt/format.h>
 
+#include <cctype>
 #include <cmath>
+#include <cstdlib>
+#include <cstring>
 
 #include "io/file.h"
 #include "io/json.h"
+#include "io/zip.h"
 
 namespace keras::conformance {
 
@@ -20,6 +24,31 @@ Tensor Folder::stored(const std::string& key) const {
   if (!arrays_) throw ValueError(path_.string() + " has no data.npz");
   io::Array a = arrays_->read(key);
   return Tensor::from_bytes(a.data.data(), a.numel(), a.dtype, a.shape);
+}
+
+// Tensors are real, so the library's reader refuses such arrays. The header is NumPy's (format 1.0): its shape, then pairs of numbers.
+std::pair<Tensor, Tensor> Folder::stored_complex(const std::string& key) const {
+  io::Bytes bytes = io::ZipReader((path_ / "data.npz").string()).read(key + ".npy");
+  size_t start = 10 + (static_cast<size_t>(bytes.at(8)) | static_cast<size_t>(bytes.at(9)) << 8);
+  std::string header(reinterpret_cast<const char*>(bytes.data()) + 10, start - 10);
+  bool wide = header.find("<c16") != std::string::npos;
+  if (!wide && header.find("<c8") == std::string::npos) throw ValueError("array " + key + " holds no complex numbers");
+  Shape shape;
+  for (size_t at = header.find("'shape': (") + 10; header[at] != ')';) {
+    char* end = nullptr;
+    if (std::isdigit(static_cast<unsigned char>(header[at]))) shape.push_back(std::strtoll(&header[at], &end, 10)), at = static_cast<size_t>(end - header.data());
+    else ++at;
+  }
+  std::vector<float> parts[2];
+  for (int64_t i = 0; i < 2 * shape.numel(); ++i) {
+    const std::byte* from = bytes.data() + start + static_cast<size_t>(i) * (wide ? 8 : 4);
+    double d = 0;
+    float f = 0;
+    if (wide) std::memcpy(&d, from, 8);
+    else std::memcpy(&f, from, 4);
+    parts[i % 2].push_back(wide ? static_cast<float>(d) : f);
+  }
+  return {Tensor::from(parts[0], shape), Tensor::from(parts[1], shape)};
 }
 
 namespace {

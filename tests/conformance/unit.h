@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <keras/base/error.h>
@@ -52,6 +53,8 @@ class Folder {
   bool has(const std::string& key) const { return arrays_ && arrays_->contains(key); }
   /// An array as it is stored.
   Tensor stored(const std::string& key) const;
+  /// Real and imaginary part of an array of complex numbers, as float32.
+  std::pair<Tensor, Tensor> stored_complex(const std::string& key) const;
   /// The tensor of an encoded value: an array (64-bit types as their 32-bit ones, wider stored ones in their own type), a number, or a
   /// nested list of numbers. Undefined for null.
   Tensor tensor(const Value& encoded) const;

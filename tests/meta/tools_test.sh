@@ -62,6 +62,34 @@ finds 'is stale' $umbrella --check
 echo '// Not in keras.h.' > "$tree/include/keras/layers/dense.h"
 accepts $umbrella --check
 
+# --- make_function_table
+mkdir -p "$tree"/include/keras/ops "$tree"/tests/conformance
+touch "$tree"/include/keras/{activations,losses,metrics,quantizers,utils}.h
+cat > "$tree/include/keras/ops/numpy.h" <<'C'
+namespace keras::ops {
+/// A comment, with (brackets).
+Tensor add(const Tensor& x1, const Tensor& x2);  // and another
+struct Unique {
+  Tensor values, index;
+};
+std::pair<Tensor, Tensor> moments(const Tensor& x, const Axes& axes = {0, 1},
+                                  bool keepdims = false);
+Tensor map(const std::function<Tensor(const Tensor&)>& f, const Tensor& xs);
+inline bool is_tensor(const Tensor&) { return true; }
+}  // namespace keras::ops
+C
+table="env KERAS_ROOT=$tree $source_dir/tools/make_function_table"
+finds 'is missing' $table --check
+accepts $table
+accepts $table --check
+made=$tree/tests/conformance/function_table.cpp
+grep -qF 'table["keras.ops.add"].push_back({{"x1", "x2"}, [](Arguments& a) { return leaves(keras::ops::add(a.get<Tensor>(0), a.get<Tensor>(1))); }});' "$made" ||
+  fail "the table lacks add: $(cat "$made")"
+grep -qF 'keras::ops::moments(a.get<Tensor>(0), a.get<Axes>(1, {0, 1}), a.get<bool>(2, false))' "$made" || fail "the table lacks moments: $(cat "$made")"
+[ "$(grep -c push_back "$made")" -eq 2 ] || fail "the table has other functions than those two: $(cat "$made")"
+sed -i 's/x2);/x2, double alpha = 1);/' "$tree/include/keras/ops/numpy.h"
+finds 'is stale' $table --check
+
 # --- readme_snippets
 snippets() { "$source_dir/tools/readme_snippets" "$@"; }
 sample=$source_dir/tests/readme/sample.md
