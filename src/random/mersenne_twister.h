@@ -118,4 +118,7 @@ class NumpyRandomState {
   double gauss_ = 0.0;
 };
 
+/// The library's own generator that stands for Python's. Not locked: for draws while a single thread builds or traces.
+PythonRandom& python_random();
+
 }  // namespace keras::random

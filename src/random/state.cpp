@@ -39,6 +39,7 @@ int64_t default_seed() {
   return g.python.default_seed();
 }
 NumpyRandomState& numpy_random() { return globals().numpy; }
+PythonRandom& python_random() { return globals().python; }
 
 SeedGenerator global_seed_generator() {
   Globals& g = globals();
