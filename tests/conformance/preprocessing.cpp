@@ -122,8 +122,11 @@ void replay_preprocessing(const Folder& folder, const Value& r, Check& check) {
   check.part("adapt", [&] {
     for (const Value& data : r.get("adapt").as_list()) run.adapt(data);
   });
-  // A layer without a name of its own in the record has another number behind it here.
-  check.part("configuration", [&] { check.equal(io::to_json(layer.config(), 1), io::to_json(r.get("config"), 1), "configuration"); });
+  check.part("configuration", [&] {
+    Dict want = r.get("config").as_dict();
+    if (cls == "CategoryEncoding") want.erase("sparse");  // 3.16 writes it, 3.15 did not
+    check.equal(io::to_json(layer.config(), 1), io::to_json(want, 1), "configuration");
+  });
   check.part("call", [&] {
     const Value &args = untupled(r.get("args")), &want = r.get("result");
     if (want.get("__strings__").is_list()) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "layers/layer_impl.h"
+#include "layers/read_sizes.h"
 #include "prims/build.h"
 
 namespace keras::layers {
@@ -13,7 +14,7 @@ namespace keras::layers {
 namespace {
 
 std::string check_format(const LayerImpl& l, const std::optional<std::string>& given) {
-  std::string f = given.value_or("channels_last");
+  std::string f = given.value_or(config::image_data_format());
   std::vector<std::string> known = {"channels_last", "channels_first"};
   if (std::find(known.begin(), known.end(), f) == known.end())
     throw ValueError(ErrorText{.what = "data_format is unknown" + did_you_mean(f, known),
@@ -154,9 +155,31 @@ struct AdaptivePoolingImpl : LayerImpl {
                 : ops::adaptive_average_pool(c.input(), output_size, data_format)};
   }
   Dict own_config() const override { return {{"output_size", Value(output_size)}, {"data_format", data_format}}; }
+  Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>&) const override {
+    Explanation e{{}, {}, {"pooling has no parameters"}};
+    bool last = data_format == "channels_last";
+    for (int a = 0; a < in[0].rank(); ++a) {
+      int i = last ? a - 1 : a - 2;
+      if (a == 0) e.axes.push_back("batch, as it came in");
+      else if (i < 0 || i >= spatial) e.axes.push_back("channels, each pooled by itself");
+      else e.axes.push_back(windows(in[0][a], output_size[static_cast<size_t>(i)]));
+    }
+    return e;
+  }
+  /// Window k of m over n positions goes from floor(k n / m) to ceil((k + 1) n / m).
+  std::string windows(int64_t n, int64_t m) const {
+    std::string size = fmt::format("output_size={}: ", m), one = max ? "maximum" : "mean";
+    if (n < 0) return size + fmt::format("one {} for each of {} windows, whatever the size of the input", one, m);
+    int64_t least = n, most = 0, covered = 0;
+    for (int64_t k = 0; k < m; ++k) {
+      int64_t width = ((k + 1) * n + m - 1) / m - k * n / m;
+      least = std::min(least, width), most = std::max(most, width), covered += width;
+    }
+    std::string widths = least == most ? std::to_string(most) : fmt::format("{} or {}", least, most);
+    return size + fmt::format("the {} positions are divided into {} windows of {}{}, with one {} each", n, m, widths, covered > n ? ", which overlap" : "", one);
+  }
 };
 
-Sizes sizes(const Value& v) { return v.is_list() ? Sizes(v.as_ints()) : Sizes(v.as_int()); }
 
 }  // namespace
 
@@ -164,8 +187,8 @@ template <int R, bool M> Pooling<R, M>::Pooling(const Sizes& size, const Pooling
     : Layer(make_impl<PoolingImpl>(R, M, size, o)) {}
 template <int R, bool M> Layer Pooling<R, M>::from_config(const Dict& c) {
   auto o = options_from<PoolingOptions>(c, "Pooling");
-  if (const Value* v = c.find("strides"); v && !v->is_null()) o.strides = sizes(*v);
-  return Pooling(c.contains("pool_size") ? sizes(c.at("pool_size")) : Sizes(2), o);
+  if (const Value* v = c.find("strides"); v && !v->is_null()) o.strides = read_sizes(*v);
+  return Pooling(c.contains("pool_size") ? read_sizes(c.at("pool_size")) : Sizes(2), o);
 }
 template <int R, bool M> GlobalPooling<R, M>::GlobalPooling(const GlobalPoolingOptions& o) : Layer(make_impl<GlobalPoolingImpl>(R, M, o)) {}
 template <int R, bool M> Layer GlobalPooling<R, M>::from_config(const Dict& c) {
@@ -174,7 +197,7 @@ template <int R, bool M> Layer GlobalPooling<R, M>::from_config(const Dict& c) {
 template <int R, bool M> AdaptivePooling<R, M>::AdaptivePooling(const Sizes& size, const AdaptivePoolingOptions& o)
     : Layer(make_impl<AdaptivePoolingImpl>(R, M, size, o)) {}
 template <int R, bool M> Layer AdaptivePooling<R, M>::from_config(const Dict& c) {
-  return AdaptivePooling(sizes(c.at("output_size")), options_from<AdaptivePoolingOptions>(c, "AdaptivePooling"));
+  return AdaptivePooling(read_sizes(c.at("output_size")), options_from<AdaptivePoolingOptions>(c, "AdaptivePooling"));
 }
 
 #define X(rank, max)                       \

@@ -53,6 +53,13 @@ TEST(PoolingTest, Adaptive) {
   check_layer([] { return AdaptiveAveragePooling1D(3); }, {.input_shapes = {{2, 7, 3}}, .output_shapes = {{2, 3, 3}}});
   check_layer([] { return AdaptiveMaxPooling2D({2, 3}); }, {.input_shapes = {{2, 5, 4, 3}}, .output_shapes = {{2, 2, 3, 3}}});
 }
+TEST(PoolingTest, AdaptiveExplains) {
+  std::string text = AdaptiveAveragePooling2D({2, 3}).explain({None, 6, 7, 4});
+  EXPECT_NE(text.find("axis 1 = 2: output_size=2: the 6 positions are divided into 2 windows of 3, with one mean each"), std::string::npos) << text;
+  EXPECT_NE(text.find("axis 2 = 3: output_size=3: the 7 positions are divided into 3 windows of 3, which overlap, with one mean each"), std::string::npos) << text;
+  EXPECT_NE(text.find("channels, each pooled by itself"), std::string::npos) << text;
+  EXPECT_NE(AdaptiveMaxPooling1D(3).explain({None, None, 2}).find("one maximum for each of 3 windows"), std::string::npos);
+}
 TEST(PoolingTest, Mistakes) {
   EXPECT_THROW(MaxPooling2D(0), ValueError);
   EXPECT_THROW(MaxPooling2D({2, 2, 2}), ValueError);

@@ -16,7 +16,7 @@ namespace keras::layers {
 
 namespace {
 
-std::string encoded_axis(int64_t depth, const char* what) { return fmt::format("last axis = {}: one place for each of the {} {}", depth, depth, what); }
+std::string encoded_axis(int64_t depth, const char* option, const char* what) { return fmt::format("{}={}: one place for each {}", option, depth, what); }
 
 struct CategoryEncodingImpl : LayerImpl {
   int64_t num_tokens;
@@ -38,7 +38,7 @@ struct CategoryEncodingImpl : LayerImpl {
   Dict own_config() const override { return {{"num_tokens", num_tokens}, {"output_mode", o.output_mode}}; }
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>& out) const override {
     Explanation e = LayerImpl::explain(in, out);
-    if (!e.axes.empty()) e.axes.back() = encoded_axis(num_tokens, "tokens (num_tokens)");
+    if (!e.axes.empty()) e.axes.back() = encoded_axis(num_tokens, "num_tokens", "token");
     e.notes = {"CategoryEncoding has no weights"};
     return e;
   }
@@ -143,7 +143,7 @@ struct DiscretizationImpl : PlainConfigImpl {
   }
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>& out) const override {
     Explanation e = LayerImpl::explain(in, out);
-    if (mode != "int" && !e.axes.empty()) e.axes.back() = fmt::format("last axis = {}: {} boundaries make {} bins", depth(), depth() - 1, depth());
+    if (mode != "int" && !e.axes.empty()) e.axes.back() = fmt::format("one place for each bin: {} boundaries make {} bins", depth() - 1, depth());
     e.notes = {"Discretization has no weights; its boundaries are part of its configuration"};
     return e;
   }
@@ -190,7 +190,7 @@ struct HashingImpl : LayerImpl {
   }
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>& out) const override {
     Explanation e = LayerImpl::explain(in, out);
-    if (o.output_mode != "int" && !e.axes.empty()) e.axes.back() = encoded_axis(num_bins, "bins (num_bins)");
+    if (o.output_mode != "int" && !e.axes.empty()) e.axes.back() = encoded_axis(num_bins, "num_bins", "bin");
     e.notes = {"Hashing has no weights"};
     return e;
   }
@@ -258,7 +258,7 @@ struct HashedCrossingImpl : PlainConfigImpl {
   Dict own_config() const override { return {{"num_bins", num_bins}, {"output_mode", mode}, {"sparse", false}}; }
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>& out) const override {
     Explanation e = LayerImpl::explain(in, out);
-    if (mode != "int" && !e.axes.empty()) e.axes.back() = encoded_axis(num_bins, "bins (num_bins)");
+    if (mode != "int" && !e.axes.empty()) e.axes.back() = encoded_axis(num_bins, "num_bins", "bin");
     e.notes = {"HashedCrossing has no weights"};
     return e;
   }

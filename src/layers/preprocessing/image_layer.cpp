@@ -72,12 +72,12 @@ Explanation ImageLayer::explain(const std::vector<Shape>& in, const std::vector<
   if (in.empty() || out.empty()) return e;
   auto text = [](int64_t n) { return n < 0 ? std::string("None") : std::to_string(n); };
   const Shape &s = in[0], &y = out[0];
-  int shift = s.rank() == 3 ? -1 : 0;
+  int shift = s.rank() == 3 ? 1 : 0;
   for (int i = 0; i < y.rank(); ++i) {
-    int axis = i - shift;
+    int axis = i + shift;
     const char* name = axis == 0 ? "batch" : axis == height_axis() ? "height" : axis == width_axis() ? "width" : "channels";
-    if (s[i] == y[i]) e.axes.push_back(fmt::format("axis {} ({}) = {}: as in the input", i, name, text(y[i])));
-    else e.axes.push_back(fmt::format("axis {} ({}) = {}: the layer's own `{}`; the input has {}", i, name, text(y[i]), name, text(s[i])));
+    if (s[i] == y[i]) e.axes.push_back(fmt::format("{}, as it came in", name));
+    else e.axes.push_back(fmt::format("{}={}: the layer's own; the input's {} is brought to it", name, text(y[i]), text(s[i])));
   }
   e.notes = {generator ? fmt::format("{} draws anew for each batch in training; it has no weights, only the state of its seed", class_name_)
                        : fmt::format("{} has no weights", class_name_)};

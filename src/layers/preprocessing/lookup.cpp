@@ -230,8 +230,8 @@ template <class T> struct LookupImpl : LayerImpl {
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>& out) const override {
     Explanation e = LayerImpl::explain(in, out);
     if (mode != "int" && !e.axes.empty())
-      e.axes.back() = pad_to_max ? fmt::format("last axis = {}: max_tokens, since pad_to_max_tokens is set", depth())
-                                 : fmt::format("last axis = {}: {} tokens and {} special places in front", depth(), tokens.size(), token_start());
+      e.axes.back() = pad_to_max ? fmt::format("max_tokens={}: as wide as the vocabulary may become, since pad_to_max_tokens is set", depth())
+                                 : fmt::format("one place for each of the {} tokens of the vocabulary, and {} for unknown ones in front", tokens.size(), token_start());
     e.notes = {fmt::format("{} has no weights; its vocabulary is kept beside them", class_name_)};
     return e;
   }
@@ -484,8 +484,8 @@ struct TextVectorizationImpl : LayerImpl {
       }
     return out;
   }
-  /// One row of tokens for each text, or for each row where texts are not split.
-  std::vector<std::vector<std::string>> rows(const StringArray& in) const {
+  /// One row of tokens for each text; where texts are not split, for each row, and of a vector for each text or for all of it.
+  std::vector<std::vector<std::string>> rows(const StringArray& in, bool each) const {
     std::vector<std::vector<std::string>> out;
     if (splits()) {
       if (in.rank() > 2 || (in.rank() == 2 && in.shape[1] != 1))
@@ -493,21 +493,16 @@ struct TextVectorizationImpl : LayerImpl {
       for (const std::string& s : in.values) out.push_back(with_ngrams(pieces(standard(s))));
       return out;
     }
-    for (std::vector<std::string>& row : StringLookupImpl::rows(in, true)) {
+    for (std::vector<std::string>& row : StringLookupImpl::rows(in, each)) {
       for (std::string& s : row) s = standard(s);
       out.push_back(with_ngrams(row));
     }
     return out;
   }
   Tensor call_strings(const StringArray& in) const {
-    std::vector<std::vector<std::string>> all = rows(in);
+    std::vector<std::vector<std::string>> all = rows(in, false);
     const StringLookupImpl& t = table();
-    bool one_row = in.rank() == 0 || (!splits() && in.rank() == 1);  // a vector of tokens that are not split is one row of them
-    if (!splits() && in.rank() == 1) {
-      std::vector<std::string> row;
-      for (auto& r : all) row.insert(row.end(), r.begin(), r.end());
-      all = {row};
-    }
+    bool one_row = in.rank() == 0 || (!splits() && in.rank() == 1);
     if (o.output_mode == "one_hot" && splits())
       throw ValueError(ErrorText{.what = "rows of differing length cannot be one_hot", .where = where(), .expected = "\"multi_hot\", \"count\", \"tf_idf\" or \"int\"", .fix = "set split to nothing"}.str());
     size_t longest = 0;
@@ -521,10 +516,10 @@ struct TextVectorizationImpl : LayerImpl {
     if (one_row) s = {length};
     return t.encoded(Tensor::from<int32_t>(indices, s));
   }
-  void adapt(const std::vector<StringArray>& batches) {
+  void adapt(const std::vector<StringArray>& batches, bool each) {
     StringLookupImpl& t = table();
     t.reset();
-    for (const StringArray& b : batches) t.count(rows(b));
+    for (const StringArray& b : batches) t.count(rows(b, each));
     t.learn();
   }
   Assets save_assets() const override { return table().save_assets(); }
@@ -580,8 +575,8 @@ TextVectorization::TextVectorization(const TextVectorizationOptions& o) : Layer(
 TextVectorization::TextVectorization(const Layer& layer) : Layer(layer) { texts(layer); }
 Layer TextVectorization::from_config(const Dict& c) { return TextVectorization(options_from<TextVectorizationOptions>(c, "TextVectorization")); }
 Tensor TextVectorization::operator()(const StringArray& in) const { return texts(*this).call_strings(in); }
-void TextVectorization::adapt(const StringArray& data) const { texts(*this).adapt({data}); }
-void TextVectorization::adapt(const std::vector<StringArray>& batches) const { texts(*this).adapt(batches); }
+void TextVectorization::adapt(const StringArray& data) const { texts(*this).adapt({data}, true); }
+void TextVectorization::adapt(const std::vector<StringArray>& batches) const { texts(*this).adapt(batches, false); }
 void TextVectorization::set_vocabulary(const std::vector<std::string>& v, const std::optional<std::vector<double>>& idf) const { texts(*this).table().set_vocabulary(v, idf); }
 std::vector<std::string> TextVectorization::get_vocabulary(bool special) const { return texts(*this).table().get_vocabulary(special); }
 int64_t TextVectorization::vocabulary_size() const { return texts(*this).table().size(); }

@@ -197,6 +197,8 @@ TEST(TextVectorizationTest, Everything) {
   EXPECT_EQ(ints(vectorize(StringArray({"foo qux bar", "a b c d e"}))), (std::vector<int64_t>{3, 1, 2, 0, 1, 1, 1, 1}));
   TextVectorization pairs({.ngrams = 2, .output_mode = "count", .vocabulary = {{"foo", "foo bar", "bar"}}});
   EXPECT_EQ(ints(pairs(StringArray({"foo bar foo"}))), (std::vector<int64_t>{1, 2, 1, 1}));
+  TextVectorization whole({.split = std::nullopt, .ngrams = List{2}, .vocabulary = {{"a b"}}});
+  EXPECT_EQ(ints(whole(StringArray({"a", "b", "a"}))), (std::vector<int64_t>{2, 1}));
   TextVectorization letters({.split = "character", .vocabulary = {{"a", "\xC3\xA4"}}});
   EXPECT_EQ(ints(letters(StringArray({"a\xC3\xA4x"}))), (std::vector<int64_t>{2, 3, 1}));
   TextVectorization own({.vocabulary = {{"x"}}, .standardize_function = [](const std::string&) { return std::string("x y"); }});

@@ -89,14 +89,18 @@ struct STFTSpectrogramImpl : LayerImpl {
     return {{"mode", mode}, {"frame_length", o.frame_length}, {"frame_step", o.frame_step}, {"fft_length", o.fft_length}, {"window", o.window}, {"periodic", o.periodic},
             {"scaling", o.scaling}, {"padding", o.padding}, {"data_format", data_format}, {"expand_dims", o.expand_dims}};
   }
+  static std::string size(int64_t n) { return n < 0 ? "None" : std::to_string(n); }
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>& out) const override {
     Explanation e = LayerImpl::explain(in, out);
     if (in.empty() || out.empty()) return e;
     int64_t time = in[0][last() ? 1 : 2], channels = in[0][last() ? 2 : 1];
-    std::string frames = o.padding == "same" ? fmt::format("ceil({} / {})", time, step) : fmt::format("floor(({} - {}) / {}) + 1", time, o.frame_length, step);
-    e.axes = {"axis 0 (batch): as in the input",
-              fmt::format("frames = {}: one every {} of the {} steps", frames, step, time),
-              fmt::format("frequencies = {}: {} / 2 + 1{}, for each of the {} channels", bins() * (mode == "stft" ? 2 : 1), fft, mode == "stft" ? ", real and imaginary" : "", channels)};
+    std::string frames = o.padding == "same" ? fmt::format("{} / {} rounded up: a frame every {} steps", size(time), step, step)
+                                             : fmt::format("({} - {}) / {} + 1: frames of {} steps, one every {}", size(time), o.frame_length, step, o.frame_length, step);
+    std::string bands = fmt::format("{} / 2 + 1 = {} frequencies of an FFT of length {}{}", fft, bins(), fft, mode == "stft" ? ", real parts and imaginary parts" : "");
+    std::string each = fmt::format("{}, for each of the {} channels", bands, size(channels)), kept = "channels, as they came in";
+    e.axes = {"batch, as it came in"};
+    if (o.expand_dims) last() ? e.axes.insert(e.axes.end(), {frames, bands, kept}) : e.axes.insert(e.axes.end(), {kept, frames, bands});
+    else last() ? e.axes.insert(e.axes.end(), {frames, each}) : e.axes.insert(e.axes.end(), {each, frames});
     e.parameters = {fmt::format("{} ({}, 1, {}) = {}: frame length x frequencies", mode == "imag" ? "imag_kernel" : mode == "real" ? "real_kernel" : "real_kernel, imag_kernel each", o.frame_length,
                                 bins(), o.frame_length * bins())};
     return e;
@@ -151,8 +155,8 @@ struct MelSpectrogramImpl : LayerImpl {
     Explanation e = LayerImpl::explain(in, out);
     if (in.empty() || out.empty() || e.axes.size() < 2) return e;
     int64_t time = in[0].back();
-    e.axes[e.axes.size() - 2] = fmt::format("frequencies = {}: num_mel_bins", o.num_mel_bins);
-    e.axes.back() = fmt::format("frames = {}: one every {} of the {} steps", out[0].back(), o.sequence_stride, time);
+    e.axes[e.axes.size() - 2] = fmt::format("num_mel_bins={}: bands of the mel scale", o.num_mel_bins);
+    e.axes.back() = fmt::format("{} / {} + 1: a frame every {} steps, the first about step 0", time < 0 ? "None" : std::to_string(time), o.sequence_stride, o.sequence_stride);
     e.notes = {"MelSpectrogram has no weights"};
     return e;
   }
