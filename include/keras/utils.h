@@ -32,7 +32,8 @@ void save_csv(const std::string& path, const Tensor& rows, const std::vector<std
 Value parse_json(const std::string& text);
 std::string to_json(const Value& value, int indent = -1);
 
-/// Class numbers to rows of 0 and 1: (n,) → (n, num_classes), float32. Without `num_classes`, the greatest number plus one.
+/// Class numbers to rows of 0 and 1: (n,) or (n, 1) → (n, num_classes), float32. Without `num_classes`, the greatest number plus one.
+/// ValueError for a number that is no class; in a compiled step such a row is 0.
 Tensor to_categorical(const Tensor& classes, std::optional<int64_t> num_classes = {});
 /// Divides by the norm along an axis; rows of zeros stay.
 Tensor normalize(const Tensor& x, int axis = -1, int order = 2);

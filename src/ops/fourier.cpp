@@ -150,7 +150,13 @@ Tensor centred(const Tensor& window, int64_t sequence_length, int64_t fft_length
   Tensor w = as(window, t);
   return p::pad(w, num(w, 0), Ints{left}, Ints{fft_length - sequence_length - left}, Ints{0});
 }
-void check_lengths(int64_t sequence_length, int64_t fft_length, const char* where) {
+void check_lengths(int64_t sequence_length, int64_t sequence_stride, int64_t fft_length, const char* where) {
+  if (sequence_stride < 1)
+    throw ValueError(ErrorText{.what = "`sequence_stride` must be a positive integer",
+                               .where = where,
+                               .expected = "1 or more",
+                               .received = std::to_string(sequence_stride)}
+                         .str());
   if (fft_length < sequence_length)
     throw ValueError(ErrorText{.what = "`fft_length` must equal or be larger than `sequence_length`",
                                .where = where,
@@ -169,7 +175,7 @@ auto stft_options(int64_t sequence_length, int64_t sequence_stride, int64_t fft_
 }
 Complex short_time(const Tensor& x, const Tensor& window, int64_t sequence_length, int64_t sequence_stride, int64_t fft_length,
                    bool center) {
-  check_lengths(sequence_length, fft_length, "stft");
+  check_lengths(sequence_length, sequence_stride, fft_length, "stft");
   if (x.dtype() != DType::Float32 && x.dtype() != DType::Float64)
     throw TypeError(
         ErrorText{.what = "invalid input type", .where = "stft", .expected = "float32 or float64", .received = dtype_name(x.dtype())}
@@ -186,7 +192,7 @@ Complex short_time(const Tensor& x, const Tensor& window, int64_t sequence_lengt
 /// Overlapping frames added up, over the sum of the squared windows.
 Tensor inverse_short_time(const Complex& x, const Tensor& window, int64_t sequence_length, int64_t stride, int64_t fft_length,
                           std::optional<int64_t> length, bool center, bool windowed) {
-  check_lengths(sequence_length, fft_length, "istft");
+  check_lengths(sequence_length, stride, fft_length, "istft");
   if (x.first.rank() < 2) shape_error("istft", "the rank is too small", "(…, frames, bins)", x.first.shape().str());
   int64_t count = x.first.shape()[-2];
   int64_t total = count < 0 ? None : fft_length + stride * (count - 1);

@@ -50,6 +50,12 @@ Value parse_json(const std::string& text) { return io::parse_json(text, "JSON");
 std::string to_json(const Value& value, int indent) { return io::to_json(value, indent); }
 
 Tensor to_categorical(const Tensor& classes, std::optional<int64_t> num_classes) {
+  if (!classes.is_concrete()) {
+    if (!num_classes)
+      throw ValueError(ErrorText{.what = "without numbers the count of classes can't be found", .where = "to_categorical", .expected = "`num_classes`"}.str());
+    bool column = classes.rank() > 1 && classes.shape().back() == 1;
+    return ops::one_hot(column ? ops::squeeze(classes, -1) : classes, *num_classes);
+  }
   std::vector<int64_t> v = classes.to_vector<int64_t>();
   int64_t n = num_classes.value_or(v.empty() ? 0 : *std::max_element(v.begin(), v.end()) + 1);
   Shape shape = classes.shape();

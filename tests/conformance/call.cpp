@@ -57,9 +57,11 @@ Value stand_in(const Value& v) {
 }
 
 /// Options that Python takes and that say nothing here; none but their defaults are taken.
-constexpr std::array kWithoutMeaning{"sparse", "ragged", "flash_attention", "unroll", "to_numpy", "optimize"};
+constexpr std::array kWithoutMeaning{"sparse", "ragged", "flash_attention", "unroll", "optimize"};
 
 bool is_default(const Value& v) { return v.is_null() || (v.is_bool() && !v.as_bool()); }
+/// Options that say where something is computed.
+constexpr std::array kElsewhere{"to_numpy"};
 /// Python's name of a parameter that C++ calls otherwise.
 bool same_name(const std::string& parameter, const std::string& given) {
   return parameter == given || (parameter == "xs" && given == "x") || (parameter == "default_value" && given == "default");
@@ -103,8 +105,9 @@ void Arguments::bind(const std::vector<const char*>& names) {
   if (positional_.size() > names.size()) throw Mismatch("more arguments than the function takes");
   for (const auto& [key, v] : named_) {
     bool taken = std::any_of(names.begin(), names.end(), [&, &k = key](const char* n) { return same_name(n, k); });
-    bool meaningless = std::find(kWithoutMeaning.begin(), kWithoutMeaning.end(), key) != kWithoutMeaning.end();
-    if (meaningless && !taken && !is_default(v)) throw Unsupported("the option " + key);
+    bool elsewhere = std::find(kElsewhere.begin(), kElsewhere.end(), key) != kElsewhere.end();
+    bool meaningless = elsewhere || std::find(kWithoutMeaning.begin(), kWithoutMeaning.end(), key) != kWithoutMeaning.end();
+    if (meaningless && !elsewhere && !taken && !is_default(v)) throw Unsupported("the option " + key);
     // rearrange takes the lengths of axes by their own names.
     if (!taken && !meaningless && (names.empty() || std::string(names.back()) != "axes_lengths")) throw Mismatch("there is no parameter '" + key + "'");
   }
