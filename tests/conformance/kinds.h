@@ -36,6 +36,9 @@ void replay_function_gradient(const Folder&, const Value& record, Check&);
 void replay_function_symbolic(const Folder&, const Value& record, Check&);
 void replay_function_dtype(const Folder&, const Value& record, Check&);
 
+/// Makes the cells known that Keras' own tests of RNN define for themselves.
+void register_cells();
+
 /// Throws Unsupported naming the layer classes of a `.keras` file that are not there.
 void check_layer_classes(const std::string& file);
 

@@ -124,6 +124,7 @@ int main(int argc, char** argv) {
   }
   set_warning_handler([](const std::string&) {});
   try {
+    register_cells();
     Report report(o.json, o.verbose);
     for (const Kind& kind : kinds()) run_kind(kind, o, report);
     if (!o.write_list.empty()) report.write_list(o.write_list);
