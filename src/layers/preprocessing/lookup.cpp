@@ -526,7 +526,7 @@ struct TextVectorizationImpl : LayerImpl {
   void load_assets(const Assets& files) override { table().load_assets(files); }
   Store save_own_variables() const override { return table().save_own_variables(); }
   void load_own_variables(const Store& s) override { table().load_own_variables(s); }
-  Value build_config() const override { return Dict{}; }
+  Value build_config() const override { return Value(); }
   void build_from_config(const Value&) override { built_ = true; }
   Dict own_config() const override {
     if (o.standardize_function || o.split_function)
