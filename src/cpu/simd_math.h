@@ -142,10 +142,14 @@ template <class D, class V> HWY_INLINE V log1p32(D d, V x) {
   return log_special(d, x, hn::Neg(one), log_join(d, f, hn::ConvertTo(d, ei)));
 }
 
+/// The quotient of polynomials that XLA computes, so that with FMA each bit is that of Keras on JAX: 1 - tanh and 1 - tanh² far out are all
+/// rounding, and a gradient shows it. From about 8 on the result is 1. Within 4.4 units in the last place.
 template <class D, class V> HWY_INLINE V tanh32(D d, V x) {
-  const V a = at_most(d, hn::Abs(x), 10.0f);
-  const V t = expm1_32(d, hn::Mul(a, hn::Set(d, -2.0f)));
-  return hn::CopySign(hn::Div(t, hn::Add(t, hn::Set(d, 2.0f))), x);
+  const V c = clamp_keep_nan(d, x, -7.99881172180175781f, 7.99881172180175781f);
+  const V s = hn::Mul(c, c);
+  const V p = poly(d, s, -2.76076847742355e-16f, 2.00018790482477e-13f, -8.60467152213735e-11f, 5.12229709037114e-08f, 1.48572235717979e-05f, 6.37261928875436e-04f, 4.89352455891786e-03f);
+  const V q = poly(d, s, 1.19825839466702e-06f, 1.18534705686654e-04f, 2.26843463243900e-03f, 4.89352518554385e-03f);
+  return hn::IfThenElse(hn::Lt(hn::Abs(x), hn::Set(d, 0.0004f)), x, hn::Div(hn::Mul(c, p), q));
 }
 
 template <class D, class V> HWY_INLINE V sigmoid32(D d, V x) {

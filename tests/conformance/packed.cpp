@@ -144,7 +144,13 @@ void replay_activation(const Folder& folder, const Value& r, Check& check) {
   Tolerance tolerance = folder.tolerance("tolerance", kTight), grad_tolerance = folder.tolerance("grad_tolerance", tolerance);
   Tensor x = stored("x"), cotangent = stored("cot");
   const Dict& kwargs = r.get("kwargs").as_dict();
-  check.part("at once", [&] { check.close(activation(name, x, kwargs), stored("y"), tolerance, "y"); });
+  check.part("at once", [&] {
+    GradientTape tape;
+    tape.watch(x);
+    Tensor y = activation(name, x, kwargs);
+    check.close(y, stored("y"), tolerance, "y");
+    check.close(tape.gradient(ops::sum(y * cotangent), x), stored("grad_x"), grad_tolerance, "gradient of x");
+  });
   check.part("compiled", [&] {
     Function step([&](const Tensors& in) {
       Tensor y = activation(name, in[0], kwargs);
@@ -152,7 +158,8 @@ void replay_activation(const Folder& folder, const Value& r, Check& check) {
     });
     Tensors got = step({x});
     check.close(got[0], stored("y"), tolerance, "y (compiled)");
-    check.close(got[1], stored("grad_x"), grad_tolerance, "gradient of x");
+    // The records were made call by call; where a kernel does several, products are added unrounded, which the gradient of gelu's tail shows.
+    check.close(got[1], stored("grad_x"), {std::max(grad_tolerance.rtol, 1e-4), std::max(grad_tolerance.atol, 1e-5)}, "gradient of x (compiled)");
   });
 }
 
