@@ -188,6 +188,8 @@ struct LayerCase {
     compare_outputs(got, "train_output_", "");
     for (size_t i = 0; i < start.variables.size(); ++i) {
       std::string key = "train_var_" + std::to_string(i), what = key + " " + start.variables[i].path();
+      // The records leave out that the state of a seed moves.
+      if (!folder.has(key) && json.get("variables").as_list().at(i).get("seed_state") == Value(true)) continue;
       check.close(start.variables[i].value(), folder.has(key) ? folder.stored(key) : start.values[i], tolerance, what, "");
     }
     start.restore();
