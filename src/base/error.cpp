@@ -6,10 +6,25 @@
 
 namespace keras {
 
+// Words that come from a file may hold anything. A zero byte would cut the text off where it is read as C text, other control characters
+// would move a terminal about, and a value may be megabytes long.
+static std::string printable(const std::string& text) {
+  constexpr size_t longest = 20000;
+  constexpr const char* hex = "0123456789abcdef";
+  std::string s;
+  for (char c : text) {
+    auto u = static_cast<unsigned char>(c);
+    if ((u < 0x20 && c != '\n' && c != '\t') || u == 0x7f) s += {'\\', 'x', hex[u >> 4], hex[u & 15]};
+    else s += c;
+    if (s.size() >= longest) return s + " … (" + std::to_string(text.size()) + " bytes)";
+  }
+  return s;
+}
+
 std::string ErrorText::str() const {
-  std::string s = what;
+  std::string s = printable(what);
   auto add = [&](const char* label, const std::string& part) {
-    if (!part.empty()) s += std::string("\n  ") + label + part;
+    if (!part.empty()) s += std::string("\n  ") + label + printable(part);
   };
   add("where:    ", where);
   add("expected: ", expected);

@@ -475,6 +475,7 @@ class Checker : private Hdf5Bytes {
       case 7: break;
       case 8: {
         uint32_t members = bits & 0xFFFF;
+        if (members == 0) fail("an enumeration without members", at);
         Type base = nested();
         if (base.cls != 0 || base.size != t.size) fail("an enumeration contradicts itself", at);
         for (uint32_t i = 0; i < members; ++i) name(version < 3);

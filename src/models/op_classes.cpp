@@ -777,7 +777,7 @@ SavedOp saved_op(const core::OpOperation& op, const CallArgs& given) {
     std::erase_if(args.kwargs, [](const auto& k) { return k.first != "pattern" && k.first != "axes_lengths"; });
   }
   for (const auto& [k, v] : args.kwargs)
-    if (std::none_of(e->parameters.begin(), e->parameters.end(), [&](const Parameter& p) { return p.name == k; }))
+    if (std::none_of(e->parameters.begin(), e->parameters.end(), [&k = k](const Parameter& p) { return p.name == k; }))
       throw RuntimeError("op table: " + op.class_name() + " records '" + k + "', which Keras does not know");
   std::vector<Arg> kept;
   std::vector<const Arg*> bound = bound_arguments(*e, args, options, kept);

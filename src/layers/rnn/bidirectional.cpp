@@ -146,7 +146,11 @@ Bidirectional::Bidirectional(const Layer& layer, const BidirectionalOptions& opt
 Layer Bidirectional::from_config(const Dict& config) {
   auto o = options_from<BidirectionalOptions>(config, "Bidirectional");
   Layer layer = deserialize(config.at("layer"));
-  if (const Value* b = config.find("backward_layer"); b && b->is_dict()) o.backward_layer = deserialize(*b);
+  if (const Value* b = config.find("backward_layer"); b && !b->is_null()) {
+    if (!b->is_dict())
+      throw ValueError(ErrorText{.what = "the configuration entry 'backward_layer' can't be read", .where = "Bidirectional", .expected = "a saved layer", .received = b->str()}.str());
+    o.backward_layer = deserialize(*b);
+  }
   Bidirectional both(layer, o);
   static_cast<BidirectionalImpl&>(*both.impl()).own_backward = true;
   return both;
