@@ -337,9 +337,11 @@ struct ClaheImpl : ImageLayer {
     int64_t th = (H + grid_h - 1) / grid_h, tw = (W + grid_w - 1) / grid_w, PH = th * grid_h, PW = tw * grid_w;
     Tensor padded = PH == H && PW == W ? x : ops::pad(x, {{0, 0}, {0, PH - H}, {0, PW - W}, {0, 0}}, "symmetric");
     Tensor pixels = ops::cast(ops::clip(padded, 0, 255), DType::Int32);
-    // A histogram per tile and channel.
-    Tensor tiles = ops::reshape(ops::transpose(ops::reshape(pixels, {B, grid_h, th, grid_w, tw, C}), {0, 1, 3, 5, 2, 4}), {B, grid_h, grid_w, C, th * tw});
-    Tensor counts = ops::sum(ops::one_hot(tiles, 256), -2);
+    // A histogram per tile and channel, all in one: each has 256 places of its own.
+    int64_t histograms = B * grid_h * grid_w * C;
+    Tensor tiles = ops::reshape(ops::transpose(ops::reshape(pixels, {B, grid_h, th, grid_w, tw, C}), {0, 1, 3, 5, 2, 4}), {histograms, th * tw});
+    Tensor places = ops::reshape(tiles + ops::reshape(ops::arange(histograms), {histograms, 1}) * 256, {histograms * th * tw});
+    Tensor counts = ops::reshape(ops::segment_sum(ops::ones({histograms * th * tw}), places, histograms * 256), {B, grid_h, grid_w, C, 256});
     double area = static_cast<double>(th * tw);
     if (clip_limit > 0) {
       Tensor kept = ops::clip(counts, 0, clip_limit * area / 256.0);
