@@ -5,9 +5,11 @@
 #include <keras/base/dtype.h>
 #include <keras/base/error.h>
 #include <keras/base/shape.h>
+#include <keras/base/string_array.h>
 #include <keras/base/value.h>
 #include <keras/base/warning.h>
 #include <keras/callbacks.h>
+#include <keras/callbacks/backup_and_restore.h>
 #include <keras/compat/v1.h>
 #include <keras/constraints.h>
 #include <keras/core/function.h>
@@ -36,7 +38,17 @@
 #include <keras/layers/normalization/spectral_normalization.h>
 #include <keras/layers/normalization/unit_normalization.h>
 #include <keras/layers/pooling/pooling.h>
+#include <keras/layers/preprocessing/category.h>
+#include <keras/layers/preprocessing/image_mixing.h>
+#include <keras/layers/preprocessing/image_options.h>
+#include <keras/layers/preprocessing/lookup.h>
+#include <keras/layers/preprocessing/normalization.h>
+#include <keras/layers/preprocessing/pipeline.h>
+#include <keras/layers/preprocessing/random_color.h>
+#include <keras/layers/preprocessing/random_geometry.h>
 #include <keras/layers/preprocessing/rescaling.h>
+#include <keras/layers/preprocessing/resizing.h>
+#include <keras/layers/preprocessing/spectrogram.h>
 #include <keras/layers/regularization/activity_regularization.h>
 #include <keras/layers/regularization/dropout.h>
 #include <keras/layers/reshaping/reshape.h>
@@ -51,6 +63,7 @@
 #include <keras/losses.h>
 #include <keras/metrics.h>
 #include <keras/models/callback.h>
+#include <keras/models/checkpoint.h>
 #include <keras/models/data.h>
 #include <keras/models/model.h>
 #include <keras/ops.h>
