@@ -97,7 +97,8 @@ uint64_t fingerprint64(std::string_view text) {
 }
 
 uint64_t sip_hash(std::string_view text, const std::array<uint64_t, 2>& key) {
-  uint64_t v0 = key[0] ^ 0x736f6d6570736575, v1 = key[1] ^ 0x646f72616e646f6d, v2 = key[0] ^ 0x6c7967656e657261, v3 = key[1] ^ 0x7465646279746573;
+  uint64_t v0 = key[0] ^ 0x736f6d6570736575, v1 = key[1] ^ 0x646f72616e646f6d, v2 = key[0] ^ 0x6c7967656e657261,
+           v3 = key[1] ^ 0x7465646279746573;
   auto round = [&] {
     v0 += v1, v1 = std::rotl(v1, 13) ^ v0, v0 = std::rotl(v0, 32);
     v2 += v3, v3 = std::rotl(v3, 16) ^ v2;
@@ -125,10 +126,14 @@ uint64_t combine_fingerprints(uint64_t first, uint64_t second) {
   return fold(fold(r) * by);
 }
 
-engine::KernelPtr make_hash_bins(HashKind kind, const std::vector<DType>& inputs, DType out, int64_t count, int64_t bins, const std::array<uint64_t, 2>& key) {
+engine::KernelPtr make_hash_bins(HashKind kind, const std::vector<DType>& inputs, DType out, int64_t count, int64_t bins,
+                                 const std::array<uint64_t, 2>& key) {
   for (DType d : inputs)
-    if (is_floating(d)) throw ValueError(ErrorText{.what = "whole numbers are put into bins, not floats", .where = "hash_bins", .received = dtype_name(d)}.str());
-  if (bins < 1) throw ValueError(ErrorText{.what = "there must be at least one bin", .where = "hash_bins", .received = std::to_string(bins)}.str());
+    if (is_floating(d))
+      throw ValueError(
+          ErrorText{.what = "whole numbers are put into bins, not floats", .where = "hash_bins", .received = dtype_name(d)}.str());
+  if (bins < 1)
+    throw ValueError(ErrorText{.what = "there must be at least one bin", .where = "hash_bins", .received = std::to_string(bins)}.str());
   return lambda_kernel("hash_bins", 0, [=](void* const* in, void* const* dst, void*) {
     auto number = [&](size_t k, int64_t i) -> int64_t {
       switch (inputs[k]) {
@@ -150,7 +155,9 @@ engine::KernelPtr make_hash_bins(HashKind kind, const std::vector<DType>& inputs
         } else {
           char text[24];
           const char* last = text;
-          if (inputs[0] == DType::Bool) last = number(0, i) ? static_cast<const char*>(std::memcpy(text, "true", 4)) + 4 : static_cast<const char*>(std::memcpy(text, "false", 5)) + 5;
+          if (inputs[0] == DType::Bool)
+            last = number(0, i) ? static_cast<const char*>(std::memcpy(text, "true", 4)) + 4
+                                : static_cast<const char*>(std::memcpy(text, "false", 5)) + 5;
           else if (inputs[0] == DType::UInt64) last = std::to_chars(text, text + sizeof text, static_cast<uint64_t>(number(0, i))).ptr;
           else last = std::to_chars(text, text + sizeof text, number(0, i)).ptr;
           std::string_view view(text, static_cast<size_t>(last - text));

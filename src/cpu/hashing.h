@@ -28,6 +28,7 @@ inline constexpr uint64_t kCrossingKey = 0xDECAFCAFFE;
 enum class HashKind : int64_t { Fingerprint, Keyed, Crossed };
 
 /// Whole numbers (or bools) → bins [0, bins), int32 or int64. Only Crossed takes more than one input.
-engine::KernelPtr make_hash_bins(HashKind kind, const std::vector<DType>& inputs, DType out, int64_t count, int64_t bins, const std::array<uint64_t, 2>& key);
+engine::KernelPtr make_hash_bins(HashKind kind, const std::vector<DType>& inputs, DType out, int64_t count, int64_t bins,
+                                 const std::array<uint64_t, 2>& key);
 
 }  // namespace keras::cpu

@@ -88,7 +88,8 @@ struct PreprocessingRun {
     Tensors want = folder.tensors(record.get("weights"));
     std::vector<Variable> got = layer.weights();
     check.equal(got.size(), want.size(), "number of weights");
-    for (size_t i = 0; i < std::min(got.size(), want.size()); ++i) check.close(got[i].value(), want[i], tolerance, "weight " + got[i].name(), "");
+    for (size_t i = 0; i < std::min(got.size(), want.size()); ++i)
+      check.close(got[i].value(), want[i], tolerance, "weight " + got[i].name(), "");
   }
 
   Tensor call(const Value& in, const Value& kwargs) {
@@ -117,7 +118,8 @@ void replay_preprocessing(const Folder& folder, const Value& r, Check& check) {
   const std::string& cls = folder.json().get("class").as_string();
   std::vector<std::string> known = layers::known_layers();
   if (std::find(known.begin(), known.end(), cls) == known.end()) throw Unsupported(cls);
-  Layer layer = layers::deserialize(Dict{{"module", "keras.layers"}, {"class_name", cls}, {"config", r.get("config")}, {"registered_name", Value()}});
+  Layer layer =
+      layers::deserialize(Dict{{"module", "keras.layers"}, {"class_name", cls}, {"config", r.get("config")}, {"registered_name", Value()}});
   PreprocessingRun run{folder, r, check, layer};
   check.part("adapt", [&] {
     for (const Value& data : r.get("adapt").as_list()) run.adapt(data);

@@ -27,7 +27,9 @@ using namespace layers;
 
 std::string file_in_temp(const char* name) {
   static int n = 0;
-  return (std::filesystem::temp_directory_path() / ("keras_preprocessing_" + std::to_string(::getpid()) + "_" + std::to_string(n++) + "_" + name)).string();
+  return (std::filesystem::temp_directory_path() /
+          ("keras_preprocessing_" + std::to_string(::getpid()) + "_" + std::to_string(n++) + "_" + name))
+      .string();
 }
 Model saved_and_loaded(const Model& model, const char* name) {
   std::string path = file_in_temp(name);
@@ -79,8 +81,9 @@ TEST(PreprocessingInModels, StatisticsAndBoundariesTravel) {
 }
 TEST(PreprocessingInModels, ImagesChangeInTrainingAlone) {
   utils::set_random_seed(3);
-  Sequential model({Input({8, 8, 3}), RandomFlip("horizontal", {.seed = 1}), RandomRotation(0.1, {.seed = 2}), RandomContrast(0.5, {.value_range = {0, 1}, .seed = 3}),
-                    RandAugment({.value_range = {0, 1}, .seed = 4}), Conv2D(4, 3), GlobalAveragePooling2D(), Dense(1)});
+  Sequential model({Input({8, 8, 3}), RandomFlip("horizontal", {.seed = 1}), RandomRotation(0.1, {.seed = 2}),
+                    RandomContrast(0.5, {.value_range = {0, 1}, .seed = 3}), RandAugment({.value_range = {0, 1}, .seed = 4}), Conv2D(4, 3),
+                    GlobalAveragePooling2D(), Dense(1)});
   Tensor x = random::uniform({16, 8, 8, 3}, {.seed = 5}), t = random::uniform({16, 1}, {.seed = 6});
   std::vector<float> before = model.predict(x).to_vector<float>();
   EXPECT_EQ(model.predict(x).to_vector<float>(), before);

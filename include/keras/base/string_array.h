@@ -24,7 +24,9 @@ struct StringArray {
   /// ValueError when the shape holds another number of strings.
   StringArray(const Shape& s, std::vector<std::string> v) : shape(s), values(std::move(v)) {
     if (!shape.is_static() || shape.numel() != static_cast<int64_t>(values.size()))
-      throw ValueError(ErrorText{.what = "the strings do not fill the shape", .expected = shape.str(), .received = std::to_string(values.size()) + " strings"}.str());
+      throw ValueError(ErrorText{
+          .what = "the strings do not fill the shape", .expected = shape.str(), .received = std::to_string(values.size()) + " strings"}
+                           .str());
   }
   int rank() const { return shape.rank(); }
   size_t size() const { return values.size(); }

@@ -1,9 +1,9 @@
 // What lives here: CategoryEncoding, Discretization, Hashing, HashedCrossing.
 #include <keras/layers/preprocessing/category.h>
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
-#include <fmt/format.h>
 #include <numeric>
 
 #include <keras/ops.h>
@@ -16,7 +16,9 @@ namespace keras::layers {
 
 namespace {
 
-std::string encoded_axis(int64_t depth, const char* option, const char* what) { return fmt::format("{}={}: one place for each {}", option, depth, what); }
+std::string encoded_axis(int64_t depth, const char* option, const char* what) {
+  return fmt::format("{}={}: one place for each {}", option, depth, what);
+}
 
 struct CategoryEncodingImpl : LayerImpl {
   int64_t num_tokens;
@@ -31,7 +33,10 @@ struct CategoryEncodingImpl : LayerImpl {
   Tensors call(const Call& c) override {
     Tensor weights = c.tensor(1, "count_weights");
     if (weights.defined() && o.output_mode != "count")
-      throw ValueError(ErrorText{.what = "weights of counts go with output_mode \"count\" alone", .where = where(), .received = "output_mode \"" + o.output_mode + "\""}.str());
+      throw ValueError(ErrorText{.what = "weights of counts go with output_mode \"count\" alone",
+                                 .where = where(),
+                                 .received = "output_mode \"" + o.output_mode + "\""}
+                           .str());
     if (weights.defined()) weights = ops::cast(weights, compute_dtype_);
     return {encode_categories(c.input(), o.output_mode, num_tokens, compute_dtype_, weights)};
   }
@@ -111,7 +116,8 @@ struct DiscretizationImpl : PlainConfigImpl {
   std::optional<int64_t> num_bins;
   double epsilon;
   std::string mode;
-  DiscretizationImpl(const DiscretizationOptions& o, bool from_saved) : boundaries(o.bin_boundaries), num_bins(o.num_bins), epsilon(o.epsilon), mode(o.output_mode) {
+  DiscretizationImpl(const DiscretizationOptions& o, bool from_saved)
+      : boundaries(o.bin_boundaries), num_bins(o.num_bins), epsilon(o.epsilon), mode(o.output_mode) {
     init_common("Discretization", o);
     dtype_text = dtype_name(variable_dtype_);
     refuse(*this, "sparse", o.sparse);
@@ -123,7 +129,10 @@ struct DiscretizationImpl : PlainConfigImpl {
   }
   void adapt(const Tensors& batches) {
     if (!num_bins)
-      throw RuntimeError(ErrorText{.what = "the boundaries were given, so there is nothing to learn", .where = where(), .fix = "make the layer with num_bins instead"}.str());
+      throw RuntimeError(ErrorText{.what = "the boundaries were given, so there is nothing to learn",
+                                   .where = where(),
+                                   .fix = "make the layer with num_bins instead"}
+                             .str());
     Summary all;
     for (const Tensor& b : batches) all = merged(summary_of(b.to_vector<float>(), epsilon), all, epsilon);
     if (all.values.empty()) throw ValueError(ErrorText{.what = "adapt got no numbers", .where = where()}.str());
@@ -133,17 +142,24 @@ struct DiscretizationImpl : PlainConfigImpl {
   int64_t depth() const { return boundaries ? static_cast<int64_t>(boundaries->size()) + 1 : *num_bins; }
   Tensors call(const Call& c) override {
     if (!boundaries)
-      throw RuntimeError(ErrorText{.what = "the layer has no boundaries yet", .where = where(), .fix = "give bin_boundaries, or call adapt first"}.str());
+      throw RuntimeError(
+          ErrorText{.what = "the layer has no boundaries yet", .where = where(), .fix = "give bin_boundaries, or call adapt first"}.str());
     Tensor x = is_floating(c.input().dtype()) ? c.input() : ops::cast(c.input(), DType::Float32);
-    Tensor bins = boundaries->empty() ? ops::zeros_like(ops::cast(x, DType::Int32)) : ops::digitize(x, Tensor(*boundaries).astype(DType::Float32));
+    Tensor bins =
+        boundaries->empty() ? ops::zeros_like(ops::cast(x, DType::Int32)) : ops::digitize(x, Tensor(*boundaries).astype(DType::Float32));
     return {encode_categories(bins, mode, depth(), compute_dtype_)};
   }
   Dict own_config() const override {
-    return {{"bin_boundaries", serial::to_value(boundaries)}, {"num_bins", num_bins}, {"epsilon", epsilon}, {"output_mode", mode}, {"sparse", false}};
+    return {{"bin_boundaries", serial::to_value(boundaries)},
+            {"num_bins", num_bins},
+            {"epsilon", epsilon},
+            {"output_mode", mode},
+            {"sparse", false}};
   }
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>& out) const override {
     Explanation e = LayerImpl::explain(in, out);
-    if (mode != "int" && !e.axes.empty()) e.axes.back() = fmt::format("one place for each bin: {} boundaries make {} bins", depth() - 1, depth());
+    if (mode != "int" && !e.axes.empty())
+      e.axes.back() = fmt::format("one place for each bin: {} boundaries make {} bins", depth() - 1, depth());
     e.notes = {"Discretization has no weights; its boundaries are part of its configuration"};
     return e;
   }
@@ -158,9 +174,11 @@ struct HashingImpl : LayerImpl {
     init_common("Hashing", o);
     if (num_bins < 1) bad_option(*this, "num_bins", "a whole number >= 1", num_bins);
     check_option(*this, "output_mode", o.output_mode, {"int", "one_hot", "multi_hot", "count"});
-    if (o.output_mode == "int" && dtype_policy_ != "int32" && dtype_policy_ != "int64") bad_option(*this, "dtype", "\"int32\" or \"int64\" with output_mode \"int\"", dtype_policy_);
+    if (o.output_mode == "int" && dtype_policy_ != "int32" && dtype_policy_ != "int64")
+      bad_option(*this, "dtype", "\"int32\" or \"int64\" with output_mode \"int\"", dtype_policy_);
     refuse(*this, "sparse", o.sparse);
-    if (!o.mask_value.is_null() && !o.mask_value.is_number() && !o.mask_value.is_string()) bad_option(*this, "mask_value", "a number or a string", o.mask_value);
+    if (!o.mask_value.is_null() && !o.mask_value.is_number() && !o.mask_value.is_string())
+      bad_option(*this, "mask_value", "a number or a string", o.mask_value);
     salt = Salt(*this, o.salt);
     autocast_ = false;
   }
@@ -169,24 +187,33 @@ struct HashingImpl : LayerImpl {
   Tensors call(const Call& c) override {
     Tensor x = c.input();
     Tensor whole = is_floating(x.dtype()) ? ops::cast(x, DType::Int64) : x;
-    Tensor bins = prims::hash_bins<Tensor>({whole}, salt.given ? cpu::HashKind::Keyed : cpu::HashKind::Fingerprint, num_bins - (masked() ? 1 : 0), salt.key);
+    Tensor bins = prims::hash_bins<Tensor>({whole}, salt.given ? cpu::HashKind::Keyed : cpu::HashKind::Fingerprint,
+                                           num_bins - (masked() ? 1 : 0), salt.key);
     if (masked()) {
       if (!o.mask_value.is_number())
-        throw ValueError(ErrorText{.what = "mask_value is a string, the input are numbers", .where = where(), .received = o.mask_value.str(), .fix = "pass a StringArray"}.str());
+        throw ValueError(ErrorText{.what = "mask_value is a string, the input are numbers",
+                                   .where = where(),
+                                   .received = o.mask_value.str(),
+                                   .fix = "pass a StringArray"}
+                             .str());
       bins = ops::where(ops::equal(x, Tensor::full({}, o.mask_value.as_float(), x.dtype())), 0, bins + 1);
     }
     return {encoded(bins)};
   }
   Tensor call_strings(const StringArray& in) const {
     if (!o.mask_value.is_null() && !o.mask_value.is_string())
-      throw ValueError(ErrorText{.what = "mask_value is a number, the input are strings", .where = where(), .received = o.mask_value.str()}.str());
+      throw ValueError(
+          ErrorText{.what = "mask_value is a number, the input are strings", .where = where(), .received = o.mask_value.str()}.str());
     std::vector<int32_t> bins;
     for (const std::string& s : in.values)
-      bins.push_back(static_cast<int32_t>(!masked() ? salt.bin(s, num_bins) : s == o.mask_value.as_string() ? 0 : salt.bin(s, num_bins - 1) + 1));
+      bins.push_back(static_cast<int32_t>(!masked()                       ? salt.bin(s, num_bins)
+                                          : s == o.mask_value.as_string() ? 0
+                                                                          : salt.bin(s, num_bins - 1) + 1));
     return encoded(Tensor::from<int32_t>(bins, in.shape));
   }
   Dict own_config() const override {
-    return {{"num_bins", num_bins}, {"salt", salt.config()}, {"mask_value", o.mask_value}, {"output_mode", o.output_mode}, {"sparse", false}};
+    return {
+        {"num_bins", num_bins}, {"salt", salt.config()}, {"mask_value", o.mask_value}, {"output_mode", o.output_mode}, {"sparse", false}};
   }
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>& out) const override {
     Explanation e = LayerImpl::explain(in, out);
@@ -210,7 +237,9 @@ struct HashedCrossingImpl : PlainConfigImpl {
   }
   void check(const std::vector<Shape>& shapes) const {
     auto fail = [&](const std::string& expected, const std::string& received) {
-      throw ValueError(ErrorText{.what = "HashedCrossing crosses two features or more of one shape", .where = where(), .expected = expected, .received = received}.str());
+      throw ValueError(ErrorText{
+          .what = "HashedCrossing crosses two features or more of one shape", .where = where(), .expected = expected, .received = received}
+                           .str());
     };
     if (shapes.size() < 2) fail("at least two features", std::to_string(shapes.size()));
     const Shape& s = shapes[0];
@@ -226,7 +255,10 @@ struct HashedCrossingImpl : PlainConfigImpl {
       for (const Tensor& t : c.args.args[i].tensors()) features.push_back(t);
     for (const Tensor& t : features) {
       shapes.push_back(t.shape());
-      if (is_floating(t.dtype())) throw ValueError(ErrorText{.what = "HashedCrossing crosses whole numbers and strings", .where = where(), .received = dtype_name(t.dtype())}.str());
+      if (is_floating(t.dtype()))
+        throw ValueError(
+            ErrorText{.what = "HashedCrossing crosses whole numbers and strings", .where = where(), .received = dtype_name(t.dtype())}
+                .str());
     }
     check(shapes);
     return {encoded(prims::hash_bins<Tensor>(features, cpu::HashKind::Crossed, num_bins))};
@@ -236,7 +268,10 @@ struct HashedCrossingImpl : PlainConfigImpl {
     std::vector<std::vector<int64_t>> numbers(features.size());
     for (size_t k = 0; k < features.size(); ++k) {
       if (const Tensor* t = std::get_if<Tensor>(&features[k])) {
-        if (is_floating(t->dtype())) throw ValueError(ErrorText{.what = "HashedCrossing crosses whole numbers and strings", .where = where(), .received = dtype_name(t->dtype())}.str());
+        if (is_floating(t->dtype()))
+          throw ValueError(
+              ErrorText{.what = "HashedCrossing crosses whole numbers and strings", .where = where(), .received = dtype_name(t->dtype())}
+                  .str());
         shapes.push_back(t->shape());
         numbers[k] = t->to_vector<int64_t>();
       } else {
@@ -267,16 +302,21 @@ struct HashedCrossingImpl : PlainConfigImpl {
 }  // namespace
 
 CategoryEncoding::CategoryEncoding(int64_t n, const CategoryEncodingOptions& o) : Layer(make_impl<CategoryEncodingImpl>(n, o)) {}
-Layer CategoryEncoding::from_config(const Dict& c) { return CategoryEncoding(c.at("num_tokens").as_int(), options_from<CategoryEncodingOptions>(c, "CategoryEncoding")); }
+Layer CategoryEncoding::from_config(const Dict& c) {
+  return CategoryEncoding(c.at("num_tokens").as_int(), options_from<CategoryEncodingOptions>(c, "CategoryEncoding"));
+}
 
 Discretization::Discretization(const DiscretizationOptions& o) : Layer(make_impl<DiscretizationImpl>(o, false)) {}
 Discretization::Discretization(const Layer& layer) : Layer(layer) { inside<DiscretizationImpl>(layer, "a Discretization"); }
-Layer Discretization::from_config(const Dict& c) { return Layer(make_impl<DiscretizationImpl>(options_from<DiscretizationOptions>(c, "Discretization"), true)); }
+Layer Discretization::from_config(const Dict& c) {
+  return Layer(make_impl<DiscretizationImpl>(options_from<DiscretizationOptions>(c, "Discretization"), true));
+}
 void Discretization::adapt(const Tensor& data) const { inside<DiscretizationImpl>(*this, "a Discretization").adapt({data}); }
 void Discretization::adapt(const Tensors& batches) const { inside<DiscretizationImpl>(*this, "a Discretization").adapt(batches); }
 std::vector<double> Discretization::bin_boundaries() const {
   auto& impl = inside<DiscretizationImpl>(*this, "a Discretization");
-  if (!impl.boundaries) throw RuntimeError(ErrorText{.what = "the layer has no boundaries yet", .where = impl.where(), .fix = "call adapt first"}.str());
+  if (!impl.boundaries)
+    throw RuntimeError(ErrorText{.what = "the layer has no boundaries yet", .where = impl.where(), .fix = "call adapt first"}.str());
   return *impl.boundaries;
 }
 
@@ -287,7 +327,11 @@ Tensor Hashing::operator()(const StringArray& inputs) const { return inside<Hash
 
 HashedCrossing::HashedCrossing(int64_t bins, const HashedCrossingOptions& o) : Layer(make_impl<HashedCrossingImpl>(bins, o)) {}
 HashedCrossing::HashedCrossing(const Layer& layer) : Layer(layer) { inside<HashedCrossingImpl>(layer, "a HashedCrossing"); }
-Layer HashedCrossing::from_config(const Dict& c) { return HashedCrossing(c.at("num_bins").as_int(), options_from<HashedCrossingOptions>(c, "HashedCrossing")); }
-Tensor HashedCrossing::operator()(const std::vector<Feature>& features) const { return inside<HashedCrossingImpl>(*this, "a HashedCrossing").call_features(features); }
+Layer HashedCrossing::from_config(const Dict& c) {
+  return HashedCrossing(c.at("num_bins").as_int(), options_from<HashedCrossingOptions>(c, "HashedCrossing"));
+}
+Tensor HashedCrossing::operator()(const std::vector<Feature>& features) const {
+  return inside<HashedCrossingImpl>(*this, "a HashedCrossing").call_features(features);
+}
 
 }  // namespace keras::layers

@@ -1,8 +1,8 @@
 // What lives here: how categories are written out.
 #include "layers/preprocessing/encode.h"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include <keras/ops.h>
 
@@ -21,18 +21,29 @@ Tensor encode_categories(const Tensor& indices, const std::string& mode, int64_t
 }
 
 void bad_option(const LayerImpl& l, const std::string& option, const std::string& expected, const Value& received) {
-  throw ValueError(ErrorText{.what = fmt::format("{}: the option `{}` is outside of what the layer takes", l.class_name_, option), .where = l.where(), .expected = expected,
-                             .received = received.str()}.str());
+  throw ValueError(ErrorText{.what = fmt::format("{}: the option `{}` is outside of what the layer takes", l.class_name_, option),
+                             .where = l.where(),
+                             .expected = expected,
+                             .received = received.str()}
+                       .str());
 }
 void check_option(const LayerImpl& l, const std::string& option, const std::string& value, const std::vector<std::string>& known) {
   if (std::find(known.begin(), known.end(), value) != known.end()) return;
   std::string list;
   for (const std::string& k : known) list += (list.empty() ? "\"" : ", \"") + k + "\"";
-  throw ValueError(ErrorText{.what = fmt::format("{}: {} is unknown{}", l.class_name_, option, did_you_mean(value, known)), .where = l.where(), .expected = list, .received = value}.str());
+  throw ValueError(ErrorText{.what = fmt::format("{}: {} is unknown{}", l.class_name_, option, did_you_mean(value, known)),
+                             .where = l.where(),
+                             .expected = list,
+                             .received = value}
+                       .str());
 }
 void refuse(const LayerImpl& l, const std::string& option, bool value) {
   if (value)
-    throw ValueError(ErrorText{.what = fmt::format("{}: `{}` results exist in Keras with TensorFlow alone", l.class_name_, option), .where = l.where(), .expected = "false", .received = "true"}.str());
+    throw ValueError(ErrorText{.what = fmt::format("{}: `{}` results exist in Keras with TensorFlow alone", l.class_name_, option),
+                               .where = l.where(),
+                               .expected = "false",
+                               .received = "true"}
+                         .str());
 }
 
 Salt::Salt(const LayerImpl& l, const Value& v) {

@@ -34,8 +34,11 @@ struct Salt {
 /// The inside of a handle as `Impl`; TypeError naming what it is instead.
 template <class Impl> Impl& inside(const Layer& layer, const char* wanted) {
   if (auto* impl = dynamic_cast<Impl*>(layer.impl().get())) return *impl;
-  throw TypeError(ErrorText{.what = "the layer is another one", .where = layer ? "layer \"" + layer.name() + "\"" : "an empty handle", .expected = wanted,
-                            .received = layer ? layer.class_name() : "nothing"}.str());
+  throw TypeError(ErrorText{.what = "the layer is another one",
+                            .where = layer ? "layer \"" + layer.name() + "\"" : "an empty handle",
+                            .expected = wanted,
+                            .received = layer ? layer.class_name() : "nothing"}
+                      .str());
 }
 
 }  // namespace keras::layers

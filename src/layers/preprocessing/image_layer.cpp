@@ -1,23 +1,30 @@
 // What lives here: what all image layers share.
 #include "layers/preprocessing/image_layer.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
-#include <fmt/format.h>
 
 #include "prims/build.h"
 
 namespace keras::layers {
 
 void ImageLayer::option_error(const std::string& option, const std::string& expected, const Value& received) const {
-  throw ValueError(ErrorText{.what = fmt::format("{}: the option `{}` is outside of what the layer takes", class_name_, option), .where = where(), .expected = expected,
-                             .received = received.str()}.str());
+  throw ValueError(ErrorText{.what = fmt::format("{}: the option `{}` is outside of what the layer takes", class_name_, option),
+                             .where = where(),
+                             .expected = expected,
+                             .received = received.str()}
+                       .str());
 }
 void ImageLayer::one_of(const std::string& option, const std::string& value, const std::vector<std::string>& known) const {
   if (std::find(known.begin(), known.end(), value) != known.end()) return;
   std::string list;
   for (const std::string& k : known) list += (list.empty() ? "\"" : ", \"") + k + "\"";
-  throw ValueError(ErrorText{.what = fmt::format("{}: {} is unknown{}", class_name_, option, did_you_mean(value, known)), .where = where(), .expected = list, .received = value}.str());
+  throw ValueError(ErrorText{.what = fmt::format("{}: {} is unknown{}", class_name_, option, did_you_mean(value, known)),
+                             .where = where(),
+                             .expected = list,
+                             .received = value}
+                       .str());
 }
 void ImageLayer::set_formats(const std::optional<std::string>& format, const std::optional<std::string>& boxes) {
   data_format = format.value_or("channels_last");
@@ -39,7 +46,11 @@ Tensors ImageLayer::call(const Call& c) {
   const Tensor& x = c.input();
   Tensor labels = c.tensor(1, "labels"), masks = c.tensor(2, "segmentation_masks");
   if (x.rank() != 3 && x.rank() != 4)
-    throw ValueError(ErrorText{.what = "the input is neither an image nor a batch of images", .where = where(), .expected = "rank 3 (one image) or 4 (a batch)", .received = x.shape().str()}.str());
+    throw ValueError(ErrorText{.what = "the input is neither an image nor a batch of images",
+                               .where = where(),
+                               .expected = "rank 3 (one image) or 4 (a batch)",
+                               .received = x.shape().str()}
+                         .str());
   if (!x.shape().is_static()) {
     Tensors out{only_shape(output_dtype(x.dtype()), output_shape(x.shape()))};
     if (labels.defined()) out.push_back(labels);
@@ -64,7 +75,11 @@ std::vector<ir::Type> ImageLayer::output_types(const core::CallArgs& args) {
   }
   const Shape& s = given.at(0).shape();
   if (s.rank() != 3 && s.rank() != 4)
-    throw ValueError(ErrorText{.what = "the input is neither an image nor a batch of images", .where = where(), .expected = "rank 3 (one image) or 4 (a batch)", .received = s.str()}.str());
+    throw ValueError(ErrorText{.what = "the input is neither an image nor a batch of images",
+                               .where = where(),
+                               .expected = "rank 3 (one image) or 4 (a batch)",
+                               .received = s.str()}
+                         .str());
   return {{output_dtype(given[0].dtype()), output_shape(s)}};
 }
 Explanation ImageLayer::explain(const std::vector<Shape>& in, const std::vector<Shape>& out) const {
@@ -120,7 +135,8 @@ Tensor transform_value_range(const Tensor& images, const Bounds& from, const Bou
 }
 Tensor side_by_side(const Tensors& columns, int64_t batch) {
   Tensors all;
-  for (const Tensor& c : columns) all.push_back(c.rank() == 0 ? ops::broadcast_to(ops::cast(c, DType::Float32), {batch, 1}) : ops::reshape(c, {batch, 1}));
+  for (const Tensor& c : columns)
+    all.push_back(c.rank() == 0 ? ops::broadcast_to(ops::cast(c, DType::Float32), {batch, 1}) : ops::reshape(c, {batch, 1}));
   return ops::concatenate(all, 1);
 }
 Tensor draw_chosen(int64_t batch, const Bounds& factor, const random::Seed& from) {

@@ -47,7 +47,8 @@ void expect_close(const std::vector<float>& got, const std::vector<float>& want,
   ASSERT_EQ(got.size(), want.size());
   size_t wrong = 0;
   for (size_t i = 0; i < got.size(); ++i)
-    if (!(std::fabs(got[i] - want[i]) <= tolerance + 1e-5 * std::fabs(want[i])) && ++wrong < 4) ADD_FAILURE() << "at " << i << ": " << got[i] << " instead of " << want[i];
+    if (!(std::fabs(got[i] - want[i]) <= tolerance + 1e-5 * std::fabs(want[i])) && ++wrong < 4)
+      ADD_FAILURE() << "at " << i << ": " << got[i] << " instead of " << want[i];
   EXPECT_EQ(wrong, 0u) << "of " << got.size();
 }
 
@@ -137,9 +138,12 @@ TEST(ImageLayersTest, Mistakes) {
   EXPECT_THROW(Resizing(3, 3)(Tensor{1.0, 2.0}), ValueError);
 }
 TEST(ImageLayersTest, Gradients) {
-  testing::check_layer([] { return Resizing(3, 4); }, {.input_shapes = {{2, 5, 6, 2}}, .output_shapes = {{2, 3, 4, 2}}, .count_params = 0, .supports_masking = false});
-  testing::check_layer([] { return Resizing(3, 4, {.interpolation = "lanczos3", .antialias = true}); }, {.input_shapes = {{2, 5, 6, 2}}, .output_shapes = {{2, 3, 4, 2}}});
-  testing::check_layer([] { return CenterCrop(3, 4); }, {.input_shapes = {{2, 5, 6, 2}}, .output_shapes = {{2, 3, 4, 2}}, .count_params = 0});
+  testing::check_layer([] { return Resizing(3, 4); },
+                       {.input_shapes = {{2, 5, 6, 2}}, .output_shapes = {{2, 3, 4, 2}}, .count_params = 0, .supports_masking = false});
+  testing::check_layer([] { return Resizing(3, 4, {.interpolation = "lanczos3", .antialias = true}); },
+                       {.input_shapes = {{2, 5, 6, 2}}, .output_shapes = {{2, 3, 4, 2}}});
+  testing::check_layer([] { return CenterCrop(3, 4); },
+                       {.input_shapes = {{2, 5, 6, 2}}, .output_shapes = {{2, 3, 4, 2}}, .count_params = 0});
 }
 
 }  // namespace

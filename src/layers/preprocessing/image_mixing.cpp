@@ -45,12 +45,14 @@ struct RandomErasingImpl : RectangleImpl {
     scale = factor_bounds(*this, "scale", o.scale.serialize(), 0, 1);
     range = value_range(*this, o.value_range.serialize(), false);
     bool three = fill_value.is_list() && fill_value.as_list().size() == 3;
-    if (!fill_value.is_null() && !fill_value.is_number() && !three) option_error("fill_value", "a number, three numbers, or null", fill_value);
+    if (!fill_value.is_null() && !fill_value.is_number() && !three)
+      option_error("fill_value", "a number, three numbers, or null", fill_value);
     init_seed(o.seed);
   }
   Transformation draw(const Shape& s, bool, bool training, const random::Seed& from) override {
     if (!training) return {};
-    Tensor share = ops::sqrt(random::uniform({s[0], 2}, {.minval = scale.low(), .maxval = scale.high(), .dtype = compute_dtype_, .seed = from}));
+    Tensor share =
+        ops::sqrt(random::uniform({s[0], 2}, {.minval = scale.low(), .maxval = scale.high(), .dtype = compute_dtype_, .seed = from}));
     auto column = [&](int64_t i) { return ops::reshape(prims::slice_axis(share, 1, i, i + 1), {s[0]}); };
     auto x = piece(s[0], s[width_axis()], column(0), from), y = piece(s[0], s[height_axis()], column(1), from);
     Tensor mask = inside(s, x, y), chosen = draw_chosen(s[0], factor, from), fill;
@@ -70,7 +72,11 @@ struct RandomErasingImpl : RectangleImpl {
     return training ? ops::where(per_image(t[0]), ops::where(t[1], t[2], x), x) : x;
   }
   Dict own_config() const override {
-    return image_config({{"factor", factor.config()}, {"scale", scale.config()}, {"fill_value", fill_value}, {"value_range", range.config()}, {"seed", seed}});
+    return image_config({{"factor", factor.config()},
+                         {"scale", scale.config()},
+                         {"fill_value", fill_value},
+                         {"value_range", range.config()},
+                         {"seed", seed}});
   }
 };
 
@@ -93,9 +99,15 @@ struct MixUpImpl : ImageLayer {
     Tensor w = per_image(to_compute(t[0]));
     return w * x + ops::subtract(1.0, w) * ops::take(x, t[1], 0);
   }
-  Tensor transform(const Tensor& images, const Transformation& t, bool training) override { return training ? mixed(to_compute(images), t) : images; }
-  Tensor transform_labels(const Tensor& labels, const Transformation& t, bool training) override { return training ? mixed_labels(labels, t[0], t[1]) : labels; }
-  Tensor transform_masks(const Tensor& masks, const Transformation& t, bool training) override { return training ? mixed(to_compute(masks), t) : masks; }
+  Tensor transform(const Tensor& images, const Transformation& t, bool training) override {
+    return training ? mixed(to_compute(images), t) : images;
+  }
+  Tensor transform_labels(const Tensor& labels, const Transformation& t, bool training) override {
+    return training ? mixed_labels(labels, t[0], t[1]) : labels;
+  }
+  Tensor transform_masks(const Tensor& masks, const Transformation& t, bool training) override {
+    return training ? mixed(to_compute(masks), t) : masks;
+  }
   Dict own_config() const override { return image_config({{"alpha", alpha}, {"seed", seed}}); }
 };
 
@@ -109,7 +121,8 @@ struct CutMixImpl : RectangleImpl {
   Transformation draw(const Shape& s, bool single, bool training, const random::Seed& from) override {
     if (!training || single) return {};
     Tensor alpha = random::uniform({}, {.minval = factor.low(), .maxval = factor.high(), .dtype = compute_dtype_, .seed = from}) + 1e-6;
-    Tensor weight = random::beta({s[0]}, alpha, alpha, {.dtype = compute_dtype_, .seed = from}), share = ops::sqrt(ops::subtract(1.0, weight));
+    Tensor weight = random::beta({s[0]}, alpha, alpha, {.dtype = compute_dtype_, .seed = from}),
+           share = ops::sqrt(ops::subtract(1.0, weight));
     auto x = piece(s[0], s[width_axis()], share, from), y = piece(s[0], s[height_axis()], share, from);
     double area = static_cast<double>(s[width_axis()] * s[height_axis()]);
     weight = ops::subtract(1.0, (x.second - x.first) * (y.second - y.first) / area);
@@ -120,7 +133,9 @@ struct CutMixImpl : RectangleImpl {
     Tensor x = to_compute(images);
     return training && t.made ? ops::where(t[1], ops::take(x, t[0], 0), x) : x;
   }
-  Tensor transform_labels(const Tensor& labels, const Transformation& t, bool training) override { return training && t.made ? mixed_labels(labels, t[2], t[0]) : labels; }
+  Tensor transform_labels(const Tensor& labels, const Transformation& t, bool training) override {
+    return training && t.made ? mixed_labels(labels, t[2], t[0]) : labels;
+  }
   Tensor transform_masks(const Tensor& masks, const Transformation& t, bool training) override { return transform(masks, t, training); }
   Dict own_config() const override { return image_config({{"factor", factor.config()}, {"seed", seed}}); }
 };
@@ -134,9 +149,11 @@ struct AugmentingImpl : ImageLayer {
   Layer make(const std::string& which, const std::optional<std::string>& format) const {
     Range f(factor.config()), r(range.config());
     RandomColorOptions color{.value_range = r, .seed = seed, .data_format = format, .trainable = trainable_, .dtype = dtype_policy_};
-    RandomRotationOptions moving{.interpolation = interpolation, .seed = seed, .data_format = format, .trainable = trainable_, .dtype = dtype_policy_};
+    RandomRotationOptions moving{
+        .interpolation = interpolation, .seed = seed, .data_format = format, .trainable = trainable_, .dtype = dtype_policy_};
     if (which == "random_shear")
-      return RandomShear(f, f, {.interpolation = interpolation, .seed = seed, .data_format = format, .trainable = trainable_, .dtype = dtype_policy_});
+      return RandomShear(
+          f, f, {.interpolation = interpolation, .seed = seed, .data_format = format, .trainable = trainable_, .dtype = dtype_policy_});
     if (which == "random_translation") return RandomTranslation(f, f, moving);
     if (which == "random_rotation") return RandomRotation(f, moving);
     if (which == "random_brightness") return RandomBrightness(f, color);
@@ -145,8 +162,15 @@ struct AugmentingImpl : ImageLayer {
     if (which == "random_sharpness") return RandomSharpness(f, color);
     if (which == "random_posterization") return RandomPosterization(std::max<int64_t>(1, static_cast<int64_t>(8 * factor.high())), color);
     if (which == "solarization")
-      return Solarization({.addition_factor = f, .threshold_factor = f, .value_range = r, .seed = seed, .data_format = format, .trainable = trainable_, .dtype = dtype_policy_});
-    if (which == "auto_contrast") return AutoContrast({.value_range = r, .data_format = format, .trainable = trainable_, .dtype = dtype_policy_});
+      return Solarization({.addition_factor = f,
+                           .threshold_factor = f,
+                           .value_range = r,
+                           .seed = seed,
+                           .data_format = format,
+                           .trainable = trainable_,
+                           .dtype = dtype_policy_});
+    if (which == "auto_contrast")
+      return AutoContrast({.value_range = r, .data_format = format, .trainable = trainable_, .dtype = dtype_policy_});
     return Equalization({.value_range = r, .data_format = format, .trainable = trainable_, .dtype = dtype_policy_});
   }
   /// Makes the layers in one order (which draws their seeds) and numbers them in another.
@@ -169,10 +193,10 @@ struct RandAugmentImpl : AugmentingImpl {
     factor = factor_bounds(*this, "factor", o.factor.serialize(), 0, 1);
     interpolation = o.interpolation;
     init_seed(o.seed);
-    make_all({"random_shear", "random_translation", "random_rotation", "random_brightness", "random_color_degeneration", "random_contrast", "random_sharpness", "solarization",
-              "random_posterization", "auto_contrast", "equalization"},
-             {"random_shear", "random_translation", "random_rotation", "random_brightness", "random_color_degeneration", "random_contrast", "random_sharpness", "random_posterization",
-              "solarization", "auto_contrast", "equalization"},
+    make_all({"random_shear", "random_translation", "random_rotation", "random_brightness", "random_color_degeneration", "random_contrast",
+              "random_sharpness", "solarization", "random_posterization", "auto_contrast", "equalization"},
+             {"random_shear", "random_translation", "random_rotation", "random_brightness", "random_color_degeneration", "random_contrast",
+              "random_sharpness", "random_posterization", "solarization", "auto_contrast", "equalization"},
              o.data_format);
   }
   Transformation draw(const Shape& s, bool single, bool training, const random::Seed& from) override {
@@ -197,9 +221,15 @@ struct RandAugmentImpl : AugmentingImpl {
     Tensor x = to_compute(images);
     return training ? to_compute(picked(x, t, false)) : x;
   }
-  Tensor transform_masks(const Tensor& masks, const Transformation& t, bool training) override { return training ? picked(masks, t, true) : masks; }
+  Tensor transform_masks(const Tensor& masks, const Transformation& t, bool training) override {
+    return training ? picked(masks, t, true) : masks;
+  }
   Dict own_config() const override {
-    return image_config({{"value_range", range.config()}, {"num_ops", num_ops}, {"factor", factor.config()}, {"interpolation", interpolation}, {"seed", seed}});
+    return image_config({{"value_range", range.config()},
+                         {"num_ops", num_ops},
+                         {"factor", factor.config()},
+                         {"interpolation", interpolation},
+                         {"seed", seed}});
   }
 };
 
@@ -211,8 +241,10 @@ struct AugMixImpl : AugmentingImpl {
     factor = factor_bounds(*this, "factor", o.factor.serialize(), 0, 1);
     interpolation = o.interpolation;
     init_seed(o.seed);
-    std::vector<const char*> made{"random_shear", "random_translation", "random_rotation", "solarization", "random_posterization", "auto_contrast", "equalization"};
-    std::vector<const char*> numbered{"random_shear", "random_translation", "random_rotation", "random_posterization", "solarization", "auto_contrast", "equalization"};
+    std::vector<const char*> made{"random_shear",         "random_translation", "random_rotation", "solarization",
+                                  "random_posterization", "auto_contrast",      "equalization"};
+    std::vector<const char*> numbered{"random_shear", "random_translation", "random_rotation", "random_posterization",
+                                      "solarization", "auto_contrast",      "equalization"};
     if (o.all_ops)
       for (std::vector<const char*>* list : {&made, &numbered})
         list->insert(list->end(), {"random_brightness", "random_color_degeneration", "random_contrast", "random_sharpness"});
@@ -238,7 +270,8 @@ struct AugMixImpl : AugmentingImpl {
     Tensor sum = ops::zeros_like(x);
     for (size_t i = 0; i < t.chains.size(); ++i) {
       Tensor y = x;
-      for (const auto& [which, drawn] : t.chains[i]) y = masks ? layers[which]->transform_masks(y, drawn, true) : layers[which]->transform(y, drawn, true);
+      for (const auto& [which, drawn] : t.chains[i])
+        y = masks ? layers[which]->transform_masks(y, drawn, true) : layers[which]->transform(y, drawn, true);
       auto at = static_cast<int64_t>(i);
       sum = sum + y * ops::reshape(prims::slice_axis(to_compute(t[0]), 0, at, at + 1), Shape{});
     }
@@ -249,17 +282,27 @@ struct AugMixImpl : AugmentingImpl {
     Tensor x = to_compute(images);
     return training ? to_compute(ops::clip(blended(x, t, false), range.low(), range.high())) : x;
   }
-  Tensor transform_masks(const Tensor& masks, const Transformation& t, bool training) override { return training ? blended(to_compute(masks), t, true) : masks; }
+  Tensor transform_masks(const Tensor& masks, const Transformation& t, bool training) override {
+    return training ? blended(to_compute(masks), t, true) : masks;
+  }
   Dict own_config() const override {
-    return image_config({{"value_range", range.config()}, {"num_chains", o.num_chains}, {"chain_depth", o.chain_depth}, {"factor", factor.config()}, {"alpha", o.alpha},
-                         {"all_ops", o.all_ops}, {"interpolation", interpolation}, {"seed", seed}});
+    return image_config({{"value_range", range.config()},
+                         {"num_chains", o.num_chains},
+                         {"chain_depth", o.chain_depth},
+                         {"factor", factor.config()},
+                         {"alpha", o.alpha},
+                         {"all_ops", o.all_ops},
+                         {"interpolation", interpolation},
+                         {"seed", seed}});
   }
 };
 
 }  // namespace
 
 RandomErasing::RandomErasing(const Range& f, const RandomErasingOptions& o) : Layer(make_impl<RandomErasingImpl>(f.serialize(), o)) {}
-Layer RandomErasing::from_config(const Dict& c) { return RandomErasing(Range(c.at("factor")), options_from<RandomErasingOptions>(c, "RandomErasing")); }
+Layer RandomErasing::from_config(const Dict& c) {
+  return RandomErasing(Range(c.at("factor")), options_from<RandomErasingOptions>(c, "RandomErasing"));
+}
 MixUp::MixUp(double alpha, const MixUpOptions& o) : Layer(make_impl<MixUpImpl>(alpha, o)) {}
 Layer MixUp::from_config(const Dict& c) { return MixUp(c.at("alpha").as_float(), options_from<MixUpOptions>(c, "MixUp")); }
 CutMix::CutMix(const Range& f, const CutMixOptions& o) : Layer(make_impl<CutMixImpl>(f.serialize(), o)) {}

@@ -1,9 +1,9 @@
 // What lives here: StringLookup, IntegerLookup and TextVectorization, over one vocabulary of strings or numbers.
 #include <keras/layers/preprocessing/lookup.h>
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
-#include <fmt/format.h>
 #include <limits>
 #include <map>
 #include <set>
@@ -49,16 +49,25 @@ template <class T> struct LookupImpl : LayerImpl {
   Salt salt;
   std::optional<int64_t> frozen_size;
 
-  std::vector<T> tokens;                     // without the special ones
-  std::unordered_map<T, int64_t> places;     // of tokens, special ones counted
-  Tensor idf;                                // float32, one per index
+  std::vector<T> tokens;                  // without the special ones
+  std::unordered_map<T, int64_t> places;  // of tokens, special ones counted
+  Tensor idf;                             // float32, one per index
   // While adapting: how often a token came, and in how many documents.
   std::map<T, int64_t> counts, document_counts;
   int64_t documents = 0;
 
   template <class O> LookupImpl(const char* cls, const O& o)
-      : max_tokens(o.max_tokens), num_oov(o.num_oov_indices), mask_token(o.mask_token), oov_token(o.oov_token), input_vocabulary(o.vocabulary), input_idf(o.idf_weights),
-        invert(o.invert), pad_to_max(o.pad_to_max_tokens), has_input_vocabulary(o.vocabulary || o.vocabulary_file), mode(o.output_mode), oov_method(o.oov_method),
+      : max_tokens(o.max_tokens),
+        num_oov(o.num_oov_indices),
+        mask_token(o.mask_token),
+        oov_token(o.oov_token),
+        input_vocabulary(o.vocabulary),
+        input_idf(o.idf_weights),
+        invert(o.invert),
+        pad_to_max(o.pad_to_max_tokens),
+        has_input_vocabulary(o.vocabulary || o.vocabulary_file),
+        mode(o.output_mode),
+        oov_method(o.oov_method),
         frozen_size(o.vocabulary_size) {
     init(cls, o.name, true, std::nullopt);
     autocast_ = false;
@@ -75,7 +84,8 @@ template <class T> struct LookupImpl : LayerImpl {
     refuse(*this, "sparse", o.sparse);
     if (input_idf && mode != "tf_idf") bad_option(*this, "idf_weights", "output_mode \"tf_idf\" beside them", number_list(input_idf));
     if (o.vocabulary && o.vocabulary_file) bad_option(*this, "vocabulary_file", "either vocabulary or vocabulary_file", *o.vocabulary_file);
-    if (mode == "tf_idf" && has_input_vocabulary && !input_idf) bad_option(*this, "idf_weights", "one weight per token of the vocabulary, with output_mode \"tf_idf\"", Value());
+    if (mode == "tf_idf" && has_input_vocabulary && !input_idf)
+      bad_option(*this, "idf_weights", "one weight per token of the vocabulary, with output_mode \"tf_idf\"", Value());
     if (input_vocabulary) set_vocabulary(*input_vocabulary, input_idf);
     if (o.vocabulary_file) read_vocabulary(*o.vocabulary_file);
   }
@@ -87,14 +97,21 @@ template <class T> struct LookupImpl : LayerImpl {
   int64_t depth() const {
     if (pad_to_max) return *max_tokens;
     if (!frozen_size)
-      throw RuntimeError(ErrorText{.what = fmt::format("with output_mode \"{}\" the vocabulary must be known before the layer is called", mode), .where = where(),
-                                   .fix = "give `vocabulary`, call adapt, or set max_tokens and pad_to_max_tokens"}.str());
+      throw RuntimeError(
+          ErrorText{.what = fmt::format("with output_mode \"{}\" the vocabulary must be known before the layer is called", mode),
+                    .where = where(),
+                    .fix = "give `vocabulary`, call adapt, or set max_tokens and pad_to_max_tokens"}
+              .str());
     return *frozen_size;
   }
   void freeze_size() {
     if (mode != "int" && !pad_to_max && frozen_size && *frozen_size != size())
-      throw RuntimeError(ErrorText{.what = fmt::format("with output_mode \"{}\" the size of the vocabulary cannot change any more", mode), .where = where(), .expected = std::to_string(*frozen_size),
-                                   .received = std::to_string(size()), .fix = "set max_tokens and pad_to_max_tokens"}.str());
+      throw RuntimeError(ErrorText{.what = fmt::format("with output_mode \"{}\" the size of the vocabulary cannot change any more", mode),
+                                   .where = where(),
+                                   .expected = std::to_string(*frozen_size),
+                                   .received = std::to_string(size()),
+                                   .fix = "set max_tokens and pad_to_max_tokens"}
+                             .str());
     frozen_size = size();
   }
   void set_tokens(std::vector<T> t) {
@@ -113,22 +130,34 @@ template <class T> struct LookupImpl : LayerImpl {
     std::vector<T> found(vocabulary.begin() + (with_special ? token_start() : 0), vocabulary.end());
     std::set<T> seen;
     for (const T& t : found)
-      if (!seen.insert(t).second) throw ValueError(ErrorText{.what = "the vocabulary has a token twice", .where = where(), .received = text_of(t)}.str());
+      if (!seen.insert(t).second)
+        throw ValueError(ErrorText{.what = "the vocabulary has a token twice", .where = where(), .received = text_of(t)}.str());
     auto reserved = [&](const char* what, const std::optional<T>& token) {
       if (token && seen.count(*token))
-        throw ValueError(ErrorText{.what = fmt::format("the {} token stands among the tokens of the vocabulary", what), .where = where(),
-                                   .expected = "no special tokens, or all of them in front: the mask, then the unknown", .received = text_of(*token)}.str());
+        throw ValueError(ErrorText{.what = fmt::format("the {} token stands among the tokens of the vocabulary", what),
+                                   .where = where(),
+                                   .expected = "no special tokens, or all of them in front: the mask, then the unknown",
+                                   .received = text_of(*token)}
+                             .str());
     };
     reserved("mask", mask_token);
     if (invert) reserved("oov", oov_token);
     int64_t total = token_start() + static_cast<int64_t>(found.size());
     if (max_tokens && total > *max_tokens)
-      throw ValueError(ErrorText{.what = "the vocabulary is larger than max_tokens", .where = where(), .expected = fmt::format("at most {} tokens", *max_tokens), .received = std::to_string(total)}.str());
+      throw ValueError(ErrorText{.what = "the vocabulary is larger than max_tokens",
+                                 .where = where(),
+                                 .expected = fmt::format("at most {} tokens", *max_tokens),
+                                 .received = std::to_string(total)}
+                           .str());
     set_tokens(std::move(found));
     freeze_size();
     if (!weights) return;
     if (weights->size() != vocabulary.size())
-      throw ValueError(ErrorText{.what = "there must be one weight per token", .where = where(), .expected = std::to_string(vocabulary.size()), .received = std::to_string(weights->size())}.str());
+      throw ValueError(ErrorText{.what = "there must be one weight per token",
+                                 .where = where(),
+                                 .expected = std::to_string(vocabulary.size()),
+                                 .received = std::to_string(weights->size())}
+                           .str());
     set_idf(*weights, with_special ? 0 : token_start());
   }
   /// `front` weights more in front: the mean of the others.
@@ -179,7 +208,9 @@ template <class T> struct LookupImpl : LayerImpl {
   /// Counts rows of tokens, each a document.
   void count(const std::vector<std::vector<T>>& rows) {
     if (has_input_vocabulary)
-      throw RuntimeError(ErrorText{.what = "the vocabulary was given, so there is nothing to learn", .where = where(), .fix = "make the layer without one"}.str());
+      throw RuntimeError(
+          ErrorText{.what = "the vocabulary was given, so there is nothing to learn", .where = where(), .fix = "make the layer without one"}
+              .str());
     for (const auto& row : rows) {
       for (const T& t : row) ++counts[t];
       if (mode == "tf_idf")
@@ -213,8 +244,11 @@ template <class T> struct LookupImpl : LayerImpl {
     auto at = places.find(token);
     if (at != places.end()) return at->second;
     if (num_oov == 0)
-      throw ValueError(ErrorText{.what = "a token is not in the vocabulary, and num_oov_indices = 0 leaves it no place", .where = where(), .received = text_of(token),
-                                 .fix = "set num_oov_indices = 1"}.str());
+      throw ValueError(ErrorText{.what = "a token is not in the vocabulary, and num_oov_indices = 0 leaves it no place",
+                                 .where = where(),
+                                 .received = text_of(token),
+                                 .fix = "set num_oov_indices = 1"}
+                           .str());
     if (num_oov == 1) return oov_start();
     if constexpr (!kStrings)
       if (oov_method != "farmhash") return oov_start() + ((token % num_oov) + num_oov) % num_oov;
@@ -224,14 +258,17 @@ template <class T> struct LookupImpl : LayerImpl {
     if (mode == "int") return encode_categories(indices, "int", 0, DType::Int32);
     Tensor y = encode_categories(indices, mode == "tf_idf" ? "count" : mode, depth(), DType::Int32);
     if (mode != "tf_idf") return y;
-    if (!idf.defined()) throw RuntimeError(ErrorText{.what = "the layer has no idf weights yet", .where = where(), .fix = "call adapt, or give them"}.str());
+    if (!idf.defined())
+      throw RuntimeError(ErrorText{.what = "the layer has no idf weights yet", .where = where(), .fix = "call adapt, or give them"}.str());
     return ops::cast(y, DType::Float32) * idf;
   }
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>& out) const override {
     Explanation e = LayerImpl::explain(in, out);
     if (mode != "int" && !e.axes.empty())
-      e.axes.back() = pad_to_max ? fmt::format("max_tokens={}: as wide as the vocabulary may become, since pad_to_max_tokens is set", depth())
-                                 : fmt::format("one place for each of the {} tokens of the vocabulary, and {} for unknown ones in front", tokens.size(), token_start());
+      e.axes.back() = pad_to_max
+                          ? fmt::format("max_tokens={}: as wide as the vocabulary may become, since pad_to_max_tokens is set", depth())
+                          : fmt::format("one place for each of the {} tokens of the vocabulary, and {} for unknown ones in front",
+                                        tokens.size(), token_start());
     e.notes = {fmt::format("{} has no weights; its vocabulary is kept beside them", class_name_)};
     return e;
   }
@@ -270,8 +307,14 @@ template <class T> struct LookupImpl : LayerImpl {
   void build_from_config(const Value&) override { built_ = true; }
   Dict own_config() const override {
     auto token = [](const std::optional<T>& t) { return t ? Value(*t) : Value(); };
-    Dict d{{"invert", invert}, {"max_tokens", max_tokens}, {"num_oov_indices", num_oov}, {"oov_token", token(oov_token)}, {"mask_token", token(mask_token)},
-           {"output_mode", mode}, {"sparse", false}, {"pad_to_max_tokens", pad_to_max}};
+    Dict d{{"invert", invert},
+           {"max_tokens", max_tokens},
+           {"num_oov_indices", num_oov},
+           {"oov_token", token(oov_token)},
+           {"mask_token", token(mask_token)},
+           {"output_mode", mode},
+           {"sparse", false},
+           {"pad_to_max_tokens", pad_to_max}};
     if (!kStrings) d.set("vocabulary_dtype", "int64");
     d.set("idf_weights", number_list(input_idf));
     d.set("vocabulary", serial::to_value(input_vocabulary));
@@ -286,8 +329,11 @@ struct StringLookupImpl : LookupImpl<std::string> {
   std::string encoding;
   explicit StringLookupImpl(const StringLookupOptions& o) : LookupImpl("StringLookup", o), encoding(o.encoding) {}
   Tensors call(const Call& c) override {
-    throw TypeError(ErrorText{.what = "strings are looked up, not tensors of numbers", .where = where(), .expected = invert ? "a call of invert(indices)" : "a StringArray",
-                              .received = c.input().shape().str() + " " + dtype_name(c.input().dtype())}.str());
+    throw TypeError(ErrorText{.what = "strings are looked up, not tensors of numbers",
+                              .where = where(),
+                              .expected = invert ? "a call of invert(indices)" : "a StringArray",
+                              .received = c.input().shape().str() + " " + dtype_name(c.input().dtype())}
+                        .str());
   }
   Tensor indices(const StringArray& in) const {
     std::vector<int32_t> out;
@@ -295,14 +341,19 @@ struct StringLookupImpl : LookupImpl<std::string> {
     return Tensor::from<int32_t>(out, in.shape);
   }
   Tensor call_strings(const StringArray& in) const {
-    if (invert) throw TypeError(ErrorText{.what = "the layer is inverted: it takes indices", .where = where(), .fix = "call invert(indices)"}.str());
+    if (invert)
+      throw TypeError(ErrorText{.what = "the layer is inverted: it takes indices", .where = where(), .fix = "call invert(indices)"}.str());
     return encoded(indices(in));
   }
   StringArray inverted(const Tensor& in) const {
-    if (!invert) throw TypeError(ErrorText{.what = "the layer is not inverted: it takes strings", .where = where(), .fix = "make it with invert = true"}.str());
+    if (!invert)
+      throw TypeError(
+          ErrorText{.what = "the layer is not inverted: it takes strings", .where = where(), .fix = "make it with invert = true"}.str());
     std::vector<std::string> vocabulary = get_vocabulary(true), out;
     for (int64_t i : in.to_vector<int64_t>())
-      out.push_back(i >= token_start() && i < size() ? vocabulary[static_cast<size_t>(i)] : mask_token && i == 0 ? *mask_token : oov_token.value_or(""));
+      out.push_back(i >= token_start() && i < size() ? vocabulary[static_cast<size_t>(i)]
+                    : mask_token && i == 0           ? *mask_token
+                                                     : oov_token.value_or(""));
     return StringArray(in.shape(), std::move(out));
   }
   /// Rows of (documents, tokens); a vector is one document a string, or all one document.
@@ -369,8 +420,9 @@ struct IntegerLookupImpl : LookupImpl<int64_t> {
     if (num_oov > 0) {
       Tensor unknown = Tensor::full({}, static_cast<double>(oov_start()), DType::Int32);
       if (num_oov > 1) {
-        Tensor bin = oov_method == "farmhash" ? prims::hash_bins<Tensor>({x}, salt.given ? cpu::HashKind::Keyed : cpu::HashKind::Fingerprint, num_oov, salt.key)
-                                              : ops::cast(ops::mod(x, wide(num_oov)), DType::Int32);
+        Tensor bin = oov_method == "farmhash"
+                         ? prims::hash_bins<Tensor>({x}, salt.given ? cpu::HashKind::Keyed : cpu::HashKind::Fingerprint, num_oov, salt.key)
+                         : ops::cast(ops::mod(x, wide(num_oov)), DType::Int32);
         unknown = bin + static_cast<int>(oov_start());
       }
       y = ops::where(hit, y, unknown);
@@ -433,7 +485,8 @@ struct TextVectorizationImpl : LayerImpl {
   explicit TextVectorizationImpl(const TextVectorizationOptions& options) : o(options) {
     init_common("TextVectorization", o);
     autocast_ = false;
-    if (o.standardize && !o.standardize_function) check_option(*this, "standardize", *o.standardize, {"lower_and_strip_punctuation", "lower", "strip_punctuation"});
+    if (o.standardize && !o.standardize_function)
+      check_option(*this, "standardize", *o.standardize, {"lower_and_strip_punctuation", "lower", "strip_punctuation"});
     if (o.split && !o.split_function) check_option(*this, "split", *o.split, {"whitespace", "character"});
     if (o.output_mode == "binary") o.output_mode = "multi_hot";
     if (o.output_mode == "tf-idf") o.output_mode = "tf_idf";
@@ -445,12 +498,21 @@ struct TextVectorizationImpl : LayerImpl {
     } else if (!o.ngrams.is_null()) {
       bad_option(*this, "ngrams", "a whole number, a list of them, or null", o.ngrams);
     }
-    if (o.output_mode != "int" && o.output_sequence_length) bad_option(*this, "output_sequence_length", "output_mode \"int\" beside it", *o.output_sequence_length);
-    if (o.output_sequence_length && *o.output_sequence_length < 0) bad_option(*this, "output_sequence_length", "a whole number >= 0", *o.output_sequence_length);
+    if (o.output_mode != "int" && o.output_sequence_length)
+      bad_option(*this, "output_sequence_length", "output_mode \"int\" beside it", *o.output_sequence_length);
+    if (o.output_sequence_length && *o.output_sequence_length < 0)
+      bad_option(*this, "output_sequence_length", "a whole number >= 0", *o.output_sequence_length);
     refuse(*this, "sparse", o.sparse);
     refuse(*this, "ragged", o.ragged);
-    lookup = StringLookup({.max_tokens = o.max_tokens, .mask_token = "", .vocabulary = o.vocabulary, .vocabulary_file = o.vocabulary_file, .idf_weights = o.idf_weights,
-                           .output_mode = o.output_mode, .pad_to_max_tokens = o.pad_to_max_tokens, .encoding = o.encoding, .vocabulary_size = adapted_size()});
+    lookup = StringLookup({.max_tokens = o.max_tokens,
+                           .mask_token = "",
+                           .vocabulary = o.vocabulary,
+                           .vocabulary_file = o.vocabulary_file,
+                           .idf_weights = o.idf_weights,
+                           .output_mode = o.output_mode,
+                           .pad_to_max_tokens = o.pad_to_max_tokens,
+                           .encoding = o.encoding,
+                           .vocabulary_size = adapted_size()});
     parts_.emplace_back("_lookup_layer", lookup);
   }
   /// A saved size is that of the vocabulary to come; one of special tokens alone says that there was none.
@@ -460,8 +522,11 @@ struct TextVectorizationImpl : LayerImpl {
   }
   StringLookupImpl& table() const { return inside<StringLookupImpl>(lookup, "a StringLookup"); }
   Tensors call(const Call& c) override {
-    throw TypeError(ErrorText{.what = "texts are vectorised, not tensors of numbers", .where = where(), .expected = "a StringArray",
-                              .received = c.input().shape().str() + " " + dtype_name(c.input().dtype())}.str());
+    throw TypeError(ErrorText{.what = "texts are vectorised, not tensors of numbers",
+                              .where = where(),
+                              .expected = "a StringArray",
+                              .received = c.input().shape().str() + " " + dtype_name(c.input().dtype())}
+                        .str());
   }
   std::string standard(const std::string& s) const {
     if (o.standardize_function) return o.standardize_function(s);
@@ -489,7 +554,11 @@ struct TextVectorizationImpl : LayerImpl {
     std::vector<std::vector<std::string>> out;
     if (splits()) {
       if (in.rank() > 2 || (in.rank() == 2 && in.shape[1] != 1))
-        throw ValueError(ErrorText{.what = "texts that are split stand one by one", .where = where(), .expected = "shape (batch) or (batch, 1)", .received = in.shape.str()}.str());
+        throw ValueError(ErrorText{.what = "texts that are split stand one by one",
+                                   .where = where(),
+                                   .expected = "shape (batch) or (batch, 1)",
+                                   .received = in.shape.str()}
+                             .str());
       for (const std::string& s : in.values) out.push_back(with_ngrams(pieces(standard(s))));
       return out;
     }
@@ -504,14 +573,19 @@ struct TextVectorizationImpl : LayerImpl {
     const StringLookupImpl& t = table();
     bool one_row = in.rank() == 0 || (!splits() && in.rank() == 1);
     if (o.output_mode == "one_hot" && splits())
-      throw ValueError(ErrorText{.what = "rows of differing length cannot be one_hot", .where = where(), .expected = "\"multi_hot\", \"count\", \"tf_idf\" or \"int\"", .fix = "set split to nothing"}.str());
+      throw ValueError(ErrorText{.what = "rows of differing length cannot be one_hot",
+                                 .where = where(),
+                                 .expected = "\"multi_hot\", \"count\", \"tf_idf\" or \"int\"",
+                                 .fix = "set split to nothing"}
+                           .str());
     size_t longest = 0;
     for (const auto& r : all) longest = std::max(longest, r.size());
     auto length = o.output_mode == "int" ? o.output_sequence_length.value_or(static_cast<int64_t>(longest)) : static_cast<int64_t>(longest);
     int32_t nothing = o.output_mode == "int" ? 0 : -1;
     std::vector<int32_t> indices;
     for (const auto& r : all)
-      for (size_t i = 0; i < static_cast<size_t>(length); ++i) indices.push_back(i < r.size() ? static_cast<int32_t>(t.place(r[i])) : nothing);
+      for (size_t i = 0; i < static_cast<size_t>(length); ++i)
+        indices.push_back(i < r.size() ? static_cast<int32_t>(t.place(r[i])) : nothing);
     Shape s{static_cast<int64_t>(all.size()), length};
     if (one_row) s = {length};
     return t.encoded(Tensor::from<int32_t>(indices, s));
@@ -530,11 +604,23 @@ struct TextVectorizationImpl : LayerImpl {
   void build_from_config(const Value&) override { built_ = true; }
   Dict own_config() const override {
     if (o.standardize_function || o.split_function)
-      throw ValueError(ErrorText{.what = "a function of one's own cannot be saved", .where = where(), .expected = "standardize and split by name"}.str());
+      throw ValueError(
+          ErrorText{.what = "a function of one's own cannot be saved", .where = where(), .expected = "standardize and split by name"}
+              .str());
     const StringLookupImpl& t = table();
-    return {{"max_tokens", o.max_tokens}, {"standardize", o.standardize}, {"split", o.split}, {"ngrams", o.ngrams}, {"output_mode", o.output_mode},
-            {"output_sequence_length", o.output_sequence_length}, {"pad_to_max_tokens", o.pad_to_max_tokens}, {"sparse", false}, {"ragged", false},
-            {"vocabulary", serial::to_value(t.input_vocabulary)}, {"idf_weights", number_list(t.input_idf)}, {"encoding", o.encoding}, {"vocabulary_size", t.size()}};
+    return {{"max_tokens", o.max_tokens},
+            {"standardize", o.standardize},
+            {"split", o.split},
+            {"ngrams", o.ngrams},
+            {"output_mode", o.output_mode},
+            {"output_sequence_length", o.output_sequence_length},
+            {"pad_to_max_tokens", o.pad_to_max_tokens},
+            {"sparse", false},
+            {"ragged", false},
+            {"vocabulary", serial::to_value(t.input_vocabulary)},
+            {"idf_weights", number_list(t.input_idf)},
+            {"encoding", o.encoding},
+            {"vocabulary_size", t.size()}};
   }
 };
 
@@ -558,7 +644,9 @@ Tensor StringLookup::operator()(const StringArray& in) const { return strings(*t
 StringArray StringLookup::invert(const Tensor& indices) const { return strings(*this).inverted(indices); }
 void StringLookup::adapt(const StringArray& data) const { adapt_to<StringLookupImpl, StringArray>(strings(*this), {data}, true); }
 void StringLookup::adapt(const std::vector<StringArray>& batches) const { adapt_to(strings(*this), batches, false); }
-void StringLookup::set_vocabulary(const std::vector<std::string>& v, const std::optional<std::vector<double>>& idf) const { strings(*this).set_vocabulary(v, idf); }
+void StringLookup::set_vocabulary(const std::vector<std::string>& v, const std::optional<std::vector<double>>& idf) const {
+  strings(*this).set_vocabulary(v, idf);
+}
 std::vector<std::string> StringLookup::get_vocabulary(bool special) const { return strings(*this).get_vocabulary(special); }
 int64_t StringLookup::vocabulary_size() const { return strings(*this).size(); }
 
@@ -567,17 +655,23 @@ IntegerLookup::IntegerLookup(const Layer& layer) : Layer(layer) { integers(layer
 Layer IntegerLookup::from_config(const Dict& c) { return IntegerLookup(options_from<IntegerLookupOptions>(c, "IntegerLookup")); }
 void IntegerLookup::adapt(const Tensor& data) const { adapt_to<IntegerLookupImpl, Tensor>(integers(*this), {data}, true); }
 void IntegerLookup::adapt(const Tensors& batches) const { adapt_to(integers(*this), batches, false); }
-void IntegerLookup::set_vocabulary(const std::vector<int64_t>& v, const std::optional<std::vector<double>>& idf) const { integers(*this).set_vocabulary(v, idf); }
+void IntegerLookup::set_vocabulary(const std::vector<int64_t>& v, const std::optional<std::vector<double>>& idf) const {
+  integers(*this).set_vocabulary(v, idf);
+}
 std::vector<int64_t> IntegerLookup::get_vocabulary(bool special) const { return integers(*this).get_vocabulary(special); }
 int64_t IntegerLookup::vocabulary_size() const { return integers(*this).size(); }
 
 TextVectorization::TextVectorization(const TextVectorizationOptions& o) : Layer(make_impl<TextVectorizationImpl>(o)) {}
 TextVectorization::TextVectorization(const Layer& layer) : Layer(layer) { texts(layer); }
-Layer TextVectorization::from_config(const Dict& c) { return TextVectorization(options_from<TextVectorizationOptions>(c, "TextVectorization")); }
+Layer TextVectorization::from_config(const Dict& c) {
+  return TextVectorization(options_from<TextVectorizationOptions>(c, "TextVectorization"));
+}
 Tensor TextVectorization::operator()(const StringArray& in) const { return texts(*this).call_strings(in); }
 void TextVectorization::adapt(const StringArray& data) const { texts(*this).adapt({data}, true); }
 void TextVectorization::adapt(const std::vector<StringArray>& batches) const { texts(*this).adapt(batches, false); }
-void TextVectorization::set_vocabulary(const std::vector<std::string>& v, const std::optional<std::vector<double>>& idf) const { texts(*this).table().set_vocabulary(v, idf); }
+void TextVectorization::set_vocabulary(const std::vector<std::string>& v, const std::optional<std::vector<double>>& idf) const {
+  texts(*this).table().set_vocabulary(v, idf);
+}
 std::vector<std::string> TextVectorization::get_vocabulary(bool special) const { return texts(*this).table().get_vocabulary(special); }
 int64_t TextVectorization::vocabulary_size() const { return texts(*this).table().size(); }
 

@@ -1,9 +1,9 @@
 // What lives here: Normalization.
 #include <keras/layers/preprocessing/normalization.h>
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
-#include <fmt/format.h>
 
 #include <keras/ops.h>
 
@@ -18,7 +18,8 @@ Shape nested_shape(const Value& v) {
   if (!v.is_list()) return {};
   Shape inner = v.as_list().empty() ? Shape{} : nested_shape(v.as_list()[0]);
   for (const Value& e : v.as_list())
-    if (nested_shape(e) != inner) throw ValueError(ErrorText{.what = "Normalization: the lists of mean and variance are ragged", .received = v.str()}.str());
+    if (nested_shape(e) != inner)
+      throw ValueError(ErrorText{.what = "Normalization: the lists of mean and variance are ragged", .received = v.str()}.str());
   Shape s{static_cast<int64_t>(v.as_list().size())};
   return s + inner;
 }
@@ -31,14 +32,15 @@ struct NormalizationImpl : LayerImpl {
   Axes axis;
   Value mean, variance;
   bool invert;
-  std::vector<int64_t> keep;   // axes with a mean of their own, ascending
-  Shape broadcast;             // of mean and variance against the input
+  std::vector<int64_t> keep;  // axes with a mean of their own, ascending
+  Shape broadcast;            // of mean and variance against the input
   Variable adapted_mean, adapted_variance;
 
   explicit NormalizationImpl(const NormalizationOptions& o) : axis(o.axis), mean(o.mean), variance(o.variance), invert(o.invert) {
     init_common("Normalization", o);
     supports_masking_ = true;
-    if (mean.is_null() != variance.is_null()) bad_option(*this, mean.is_null() ? "mean" : "variance", "both mean and variance, or neither", Value());
+    if (mean.is_null() != variance.is_null())
+      bad_option(*this, mean.is_null() ? "mean" : "variance", "both mean and variance, or neither", Value());
     if (mean.is_null()) return;
     Shape m = nested_shape(mean), v = nested_shape(variance);
     if (m != v) bad_option(*this, "variance", "the shape of mean, " + m.str(), v);
@@ -58,7 +60,11 @@ struct NormalizationImpl : LayerImpl {
     Shape own;
     for (int64_t d : keep) {
       if (s[static_cast<int>(d)] < 0)
-        throw ValueError(ErrorText{.what = "the size of an axis with means of its own is not known", .where = where(), .expected = fmt::format("a size on axis {}", d), .received = s.str()}.str());
+        throw ValueError(ErrorText{.what = "the size of an axis with means of its own is not known",
+                                   .where = where(),
+                                   .expected = fmt::format("a size on axis {}", d),
+                                   .received = s.str()}
+                             .str());
       broadcast[static_cast<int>(d)] = s[static_cast<int>(d)];
       own.push_back(s[static_cast<int>(d)]);
     }
@@ -88,8 +94,11 @@ struct NormalizationImpl : LayerImpl {
   }
   void adapt(const Tensors& batches) {
     if (!mean.is_null())
-      throw RuntimeError(ErrorText{.what = "mean and variance were given, so there is nothing to learn", .where = where(), .fix = "make the layer without them"}.str());
-    if (batches.empty()) throw ValueError(ErrorText{.what = "adapt got no data", .where = where(), .expected = "an array, or at least one batch"}.str());
+      throw RuntimeError(ErrorText{
+          .what = "mean and variance were given, so there is nothing to learn", .where = where(), .fix = "make the layer without them"}
+                             .str());
+    if (batches.empty())
+      throw ValueError(ErrorText{.what = "adapt got no data", .where = where(), .expected = "an array, or at least one batch"}.str());
     if (!built_) {
       Shape s = batches[0].shape();
       if (s.rank() > 0) s[0] = batches.size() > 1 ? None : s[0];
@@ -105,8 +114,11 @@ struct NormalizationImpl : LayerImpl {
         bool fits = s.rank() == broadcast.rank();
         for (int64_t d : keep) fits = fits && s[static_cast<int>(d)] == broadcast[static_cast<int>(d)];
         if (!fits)
-          throw ValueError(ErrorText{.what = "the data does not fit the shape that the layer was built for", .where = where(),
-                                     .expected = built_shapes_.empty() ? broadcast.str() : built_shapes_[0].str(), .received = s.str()}.str());
+          throw ValueError(ErrorText{.what = "the data does not fit the shape that the layer was built for",
+                                     .where = where(),
+                                     .expected = built_shapes_.empty() ? broadcast.str() : built_shapes_[0].str(),
+                                     .received = s.str()}
+                               .str());
         std::vector<double> x = batch.to_vector<double>();
         std::vector<int64_t> stride(static_cast<size_t>(s.rank()), 0);
         int64_t step = 1;
@@ -144,8 +156,9 @@ struct NormalizationImpl : LayerImpl {
     Explanation e = LayerImpl::explain(in, out);
     if (!mean.is_null()) e.notes = {"mean and variance were given, so there are no weights"};
     else if (built_) {
-      e.parameters = {fmt::format("mean, variance {}: one number for each place of the axes kept ({})", adapted_mean.shape().str(), Shape(keep).str()),
-                      "count (): kept for the layout of saved files"};
+      e.parameters = {
+          fmt::format("mean, variance {}: one number for each place of the axes kept ({})", adapted_mean.shape().str(), Shape(keep).str()),
+          "count (): kept for the layout of saved files"};
       e.notes = {"`adapt` fills the weights; they are not trained"};
     }
     return e;

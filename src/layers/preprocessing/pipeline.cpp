@@ -62,7 +62,10 @@ Pipeline::Pipeline(const std::vector<Layer>& layers, const PipelineOptions& o) :
 Layer Pipeline::from_config(const Dict& c) {
   const Value* saved = c.find("layers");
   if (!saved || !saved->is_list())
-    throw ValueError(ErrorText{.what = "the configuration of a Pipeline holds no layers", .expected = "\"layers\": a list of saved layers", .received = saved ? saved->str() : "nothing"}.str());
+    throw ValueError(ErrorText{.what = "the configuration of a Pipeline holds no layers",
+                               .expected = "\"layers\": a list of saved layers",
+                               .received = saved ? saved->str() : "nothing"}
+                         .str());
   std::vector<Layer> layers;
   for (const Value& l : saved->as_list()) layers.push_back(deserialize(l));
   return Pipeline(layers, common_options_from<PipelineOptions>(c));

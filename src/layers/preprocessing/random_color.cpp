@@ -22,7 +22,9 @@ struct ColorImpl : ImageLayer {
   }
   Dict own_config() const override { return image_config({{"factor", factor.config()}, {"value_range", range.config()}, {"seed", seed}}); }
   Tensor limited(const Tensor& x) const { return ops::clip(x, range.low(), range.high()); }
-  Tensor drawn(const Shape& shape, const random::Seed& from) const { return random::uniform(shape, {.minval = factor.low(), .maxval = factor.high(), .seed = from}); }
+  Tensor drawn(const Shape& shape, const random::Seed& from) const {
+    return random::uniform(shape, {.minval = factor.low(), .maxval = factor.high(), .seed = from});
+  }
   Tensors channels(const Tensor& x) const { return ops::unstack(x, 3, channel_axis()); }
 };
 
@@ -30,7 +32,8 @@ struct RandomContrastImpl : ColorImpl {
   RandomContrastImpl(const Value& f, const RandomColorOptions& o) { init_color("RandomContrast", f, o, 0, 1, false); }
   Transformation draw(const Shape& s, bool, bool training, const random::Seed& from) override {
     if (!training) return {};
-    return Tensors{random::uniform({s[0], 1, 1, 1}, {.minval = 1.0 - factor.low(), .maxval = 1.0 + factor.high(), .dtype = compute_dtype_, .seed = from})};
+    return Tensors{random::uniform({s[0], 1, 1, 1},
+                                   {.minval = 1.0 - factor.low(), .maxval = 1.0 + factor.high(), .dtype = compute_dtype_, .seed = from})};
   }
   Tensor transform(const Tensor& x, const Transformation& t, bool training) override {
     if (!training) return x;
@@ -45,7 +48,9 @@ struct RandomBrightnessImpl : ColorImpl {
     if (!training) return {};
     return Tensors{drawn({s[0], 1, 1, 1}, from) * (range.high() - range.low())};
   }
-  Tensor transform(const Tensor& x, const Transformation& t, bool training) override { return training ? limited(x + ops::cast(t[0], x.dtype())) : x; }
+  Tensor transform(const Tensor& x, const Transformation& t, bool training) override {
+    return training ? limited(x + ops::cast(t[0], x.dtype())) : x;
+  }
 };
 
 struct RandomHueImpl : ColorImpl {
@@ -96,7 +101,8 @@ struct RandomPosterizationImpl : ColorImpl {
   RandomPosterizationImpl(const Value& f, const RandomColorOptions& o) { init_color("RandomPosterization", f, o, 1, 8); }
   Transformation draw(const Shape& s, bool, bool, const random::Seed& from) override {
     auto low = static_cast<int64_t>(factor.low()), high = static_cast<int64_t>(factor.high());
-    Tensor bits = low == high ? Tensor::full({s[0]}, static_cast<double>(low), DType::UInt8) : random::randint({s[0]}, low, high, {.dtype = DType::UInt8, .seed = from});
+    Tensor bits = low == high ? Tensor::full({s[0]}, static_cast<double>(low), DType::UInt8)
+                              : random::randint({s[0]}, low, high, {.dtype = DType::UInt8, .seed = from});
     return Tensors{ops::subtract(8, bits)};
   }
   Tensor transform(const Tensor& images, const Transformation& t, bool training) override {
@@ -116,7 +122,8 @@ struct RandomSharpnessImpl : ColorImpl {
     if (channels_first()) x = ops::swapaxes(x, 1, 3);
     float a = 1.0f / 13, b = 5.0f / 13;
     Tensor kernel = ops::tile(Tensor::from<float>(std::vector<float>{a, a, a, a, b, a, a, a, a}, {3, 3, 1, 1}), {1, 1, x.shape()[3], 1});
-    Tensor smooth = to_compute(ops::depthwise_conv(x, kernel.is_concrete() ? kernel.astype(compute_dtype_) : ops::cast(kernel, compute_dtype_), 1, "same", "channels_last"));
+    Tensor smooth = to_compute(ops::depthwise_conv(
+        x, kernel.is_concrete() ? kernel.astype(compute_dtype_) : ops::cast(kernel, compute_dtype_), 1, "same", "channels_last"));
     x = limited(x + ops::subtract(1.0, per_image(to_compute(t[0] * 2.0))) * (smooth - x));
     return channels_first() ? ops::swapaxes(x, 1, 3) : x;
   }
@@ -182,8 +189,12 @@ struct RandomColorJitterImpl : ImageLayer {
   }
   Dict own_config() const override {
     auto given = [](const std::optional<Range>& r) { return r ? r->serialize() : Value(); };
-    return image_config({{"value_range", range.config()}, {"brightness_factor", given(o.brightness_factor)}, {"contrast_factor", given(o.contrast_factor)},
-                         {"saturation_factor", given(o.saturation_factor)}, {"hue_factor", given(o.hue_factor)}, {"seed", seed}});
+    return image_config({{"value_range", range.config()},
+                         {"brightness_factor", given(o.brightness_factor)},
+                         {"contrast_factor", given(o.contrast_factor)},
+                         {"saturation_factor", given(o.saturation_factor)},
+                         {"hue_factor", given(o.hue_factor)},
+                         {"seed", seed}});
   }
 };
 
@@ -207,7 +218,8 @@ struct RandomGaussianBlurImpl : ColorImpl {
   Transformation draw(const Shape& s, bool, bool training, const random::Seed& from) override {
     if (!training) return {};
     Tensor chosen = draw_chosen(s[0], factor, from);
-    return Tensors{chosen, random::uniform({2}, {.minval = sigma.low(), .maxval = sigma.high(), .dtype = compute_dtype_, .seed = from}) + 1e-6};
+    return Tensors{chosen,
+                   random::uniform({2}, {.minval = sigma.low(), .maxval = sigma.high(), .dtype = compute_dtype_, .seed = from}) + 1e-6};
   }
   Tensor transform(const Tensor& images, const Transformation& t, bool training) override {
     Tensor x = to_compute(images);
@@ -224,7 +236,11 @@ struct RandomGaussianBlurImpl : ColorImpl {
     return to_compute(limited(ops::where(per_image(t[0]), blurred, x)));
   }
   Dict own_config() const override {
-    return image_config({{"factor", factor.config()}, {"kernel_size", List{size[0], size[1]}}, {"sigma", sigma.config()}, {"value_range", range.config()}, {"seed", seed}});
+    return image_config({{"factor", factor.config()},
+                         {"kernel_size", List{size[0], size[1]}},
+                         {"sigma", sigma.config()},
+                         {"value_range", range.config()},
+                         {"seed", seed}});
   }
 };
 
@@ -257,7 +273,10 @@ struct SolarizationImpl : ImageLayer {
     return transform_value_range(x, bytes(), range, compute_dtype_);
   }
   Dict own_config() const override {
-    return image_config({{"value_range", range.config()}, {"addition_factor", addition.config()}, {"threshold_factor", threshold.config()}, {"seed", seed}});
+    return image_config({{"value_range", range.config()},
+                         {"addition_factor", addition.config()},
+                         {"threshold_factor", threshold.config()},
+                         {"seed", seed}});
   }
 };
 
@@ -320,7 +339,8 @@ struct ClaheImpl : ImageLayer {
   double clip_limit;
   Value limit_config;
   int64_t grid_h, grid_w;
-  explicit ClaheImpl(const ContrastLimitedAdaptiveHistogramEqualizationOptions& o, const Value& limit) : clip_limit(limit.as_float()), limit_config(limit) {
+  explicit ClaheImpl(const ContrastLimitedAdaptiveHistogramEqualizationOptions& o, const Value& limit)
+      : clip_limit(limit.as_float()), limit_config(limit) {
     init_image("ContrastLimitedAdaptiveHistogramEqualization", o);
     range = value_range(*this, o.value_range.serialize(), false);
     std::tie(grid_h, grid_w) = o.tile_grid_size;
@@ -339,9 +359,11 @@ struct ClaheImpl : ImageLayer {
     Tensor pixels = ops::cast(ops::clip(padded, 0, 255), DType::Int32);
     // A histogram per tile and channel, all in one: each has 256 places of its own.
     int64_t histograms = B * grid_h * grid_w * C;
-    Tensor tiles = ops::reshape(ops::transpose(ops::reshape(pixels, {B, grid_h, th, grid_w, tw, C}), {0, 1, 3, 5, 2, 4}), {histograms, th * tw});
+    Tensor tiles =
+        ops::reshape(ops::transpose(ops::reshape(pixels, {B, grid_h, th, grid_w, tw, C}), {0, 1, 3, 5, 2, 4}), {histograms, th * tw});
     Tensor places = ops::reshape(tiles + ops::reshape(ops::arange(histograms), {histograms, 1}) * 256, {histograms * th * tw});
-    Tensor counts = ops::reshape(ops::segment_sum(ops::ones({histograms * th * tw}), places, histograms * 256), {B, grid_h, grid_w, C, 256});
+    Tensor counts =
+        ops::reshape(ops::segment_sum(ops::ones({histograms * th * tw}), places, histograms * 256), {B, grid_h, grid_w, C, 256});
     double area = static_cast<double>(th * tw);
     if (clip_limit > 0) {
       Tensor kept = ops::clip(counts, 0, clip_limit * area / 256.0);
@@ -351,10 +373,13 @@ struct ClaheImpl : ImageLayer {
     room = ops::where(ops::equal(room, 0), ops::ones_like(room), room);
     Tensor map = ops::clip((below - least) * 255.0 / room, 0, 255);
     // The tiles at the border stand for those beyond it.
-    auto bordered = [](const Tensor& t, int axis, int64_t n) { return ops::concatenate({prims::slice_axis(t, axis, 0, 1), t, prims::slice_axis(t, axis, n - 1, n)}, axis); };
+    auto bordered = [](const Tensor& t, int axis, int64_t n) {
+      return ops::concatenate({prims::slice_axis(t, axis, 0, 1), t, prims::slice_axis(t, axis, n - 1, n)}, axis);
+    };
     map = ops::reshape(bordered(bordered(map, 1, grid_h), 2, grid_w), {B * (grid_h + 2) * (grid_w + 2) * C * 256});
     // Each pixel is looked up in the maps of the four tiles around it.
-    auto side = [](int64_t n, int64_t tile, int64_t grid, std::vector<int32_t>& from, std::vector<int32_t>& to, std::vector<float>& weight) {
+    auto side = [](int64_t n, int64_t tile, int64_t grid, std::vector<int32_t>& from, std::vector<int32_t>& to,
+                   std::vector<float>& weight) {
       for (int64_t i = 0; i < n; ++i) {
         float at = (static_cast<float>(i) - static_cast<float>(tile) / 2.0f) / static_cast<float>(tile) + 1.0f, floor = std::floor(at);
         auto limited = [&](float v) { return static_cast<int32_t>(std::clamp(v, 0.0f, static_cast<float>(grid + 1))); };
@@ -371,30 +396,43 @@ struct ClaheImpl : ImageLayer {
     Tensor base = pixels + ops::reshape(ops::arange(B), {B, 1, 1, 1}) * stride_b + ops::reshape(ops::arange(C), {1, 1, 1, C}) * 256;
     auto rows = [&](const auto& v) { return ops::reshape(Tensor(v), {1, PH, 1, 1}); };
     auto columns = [&](const auto& v) { return ops::reshape(Tensor(v), {1, 1, PW, 1}); };
-    auto value = [&](const std::vector<int32_t>& r, const std::vector<int32_t>& c) { return ops::take(map, base + rows(r) * stride_y + columns(c) * stride_x); };
+    auto value = [&](const std::vector<int32_t>& r, const std::vector<int32_t>& c) {
+      return ops::take(map, base + rows(r) * stride_y + columns(c) * stride_x);
+    };
     Tensor across = columns(wx), down = rows(wy), rest = ops::subtract(1.0, across);
     Tensor top = value(y0, x0) * rest + value(y0, x1) * across, bottom = value(y1, x0) * rest + value(y1, x1) * across;
     Tensor y = top * ops::subtract(1.0, down) + bottom * down;
     return prims::slice_axis(prims::slice_axis(y, 1, 0, H), 2, 0, W);
   }
   Dict own_config() const override {
-    return image_config({{"value_range", range.config()}, {"clip_limit", limit_config}, {"tile_grid_size", List{Value(grid_h), Value(grid_w)}}, {"data_format", data_format}});
+    return image_config({{"value_range", range.config()},
+                         {"clip_limit", limit_config},
+                         {"tile_grid_size", List{Value(grid_h), Value(grid_w)}},
+                         {"data_format", data_format}});
   }
 };
 
 }  // namespace
 
-#define X(cls)                                                                                                   \
+#define X(cls)                                                                                                       \
   cls::cls(const Range& factor, const RandomColorOptions& o) : Layer(make_impl<cls##Impl>(factor.serialize(), o)) {} \
   Layer cls::from_config(const Dict& c) { return cls(Range(c.at("factor")), options_from<RandomColorOptions>(c, #cls)); }
-X(RandomContrast) X(RandomBrightness) X(RandomHue) X(RandomSaturation) X(RandomColorDegeneration) X(RandomPosterization) X(RandomSharpness) X(RandomInvert)
+X(RandomContrast)
+X(RandomBrightness) X(RandomHue) X(RandomSaturation) X(RandomColorDegeneration) X(RandomPosterization) X(RandomSharpness) X(RandomInvert)
 #undef X
 
-RandomGrayscale::RandomGrayscale(const Range& f, const RandomGrayscaleOptions& o) : Layer(make_impl<RandomGrayscaleImpl>(f.serialize(), o)) {}
-Layer RandomGrayscale::from_config(const Dict& c) { return RandomGrayscale(Range(c.at("factor")), options_from<RandomGrayscaleOptions>(c, "RandomGrayscale")); }
+    RandomGrayscale::RandomGrayscale(const Range& f, const RandomGrayscaleOptions& o)
+    : Layer(make_impl<RandomGrayscaleImpl>(f.serialize(), o)) {
+}
+Layer RandomGrayscale::from_config(const Dict& c) {
+  return RandomGrayscale(Range(c.at("factor")), options_from<RandomGrayscaleOptions>(c, "RandomGrayscale"));
+}
 RandomColorJitter::RandomColorJitter(const RandomColorJitterOptions& o) : Layer(make_impl<RandomColorJitterImpl>(o)) {}
-Layer RandomColorJitter::from_config(const Dict& c) { return RandomColorJitter(options_from<RandomColorJitterOptions>(c, "RandomColorJitter")); }
-RandomGaussianBlur::RandomGaussianBlur(const Range& f, const RandomGaussianBlurOptions& o) : Layer(make_impl<RandomGaussianBlurImpl>(f.serialize(), o)) {}
+Layer RandomColorJitter::from_config(const Dict& c) {
+  return RandomColorJitter(options_from<RandomColorJitterOptions>(c, "RandomColorJitter"));
+}
+RandomGaussianBlur::RandomGaussianBlur(const Range& f, const RandomGaussianBlurOptions& o)
+    : Layer(make_impl<RandomGaussianBlurImpl>(f.serialize(), o)) {}
 Layer RandomGaussianBlur::from_config(const Dict& c) {
   return RandomGaussianBlur(Range(c.at("factor")), options_from<RandomGaussianBlurOptions>(c, "RandomGaussianBlur"));
 }
@@ -405,7 +443,8 @@ Layer Equalization::from_config(const Dict& c) { return Equalization(options_fro
 AutoContrast::AutoContrast(const AutoContrastOptions& o) : Layer(make_impl<AutoContrastImpl>(o)) {}
 Layer AutoContrast::from_config(const Dict& c) { return AutoContrast(options_from<AutoContrastOptions>(c, "AutoContrast")); }
 using Clahe = ContrastLimitedAdaptiveHistogramEqualization;
-Clahe::ContrastLimitedAdaptiveHistogramEqualization(const ContrastLimitedAdaptiveHistogramEqualizationOptions& o) : Layer(make_impl<ClaheImpl>(o, Value(o.clip_limit))) {}
+Clahe::ContrastLimitedAdaptiveHistogramEqualization(const ContrastLimitedAdaptiveHistogramEqualizationOptions& o)
+    : Layer(make_impl<ClaheImpl>(o, Value(o.clip_limit))) {}
 Layer Clahe::from_config(const Dict& c) {
   auto o = options_from<ContrastLimitedAdaptiveHistogramEqualizationOptions>(c, "ContrastLimitedAdaptiveHistogramEqualization");
   if (const Value* v = c.find("tile_grid_size")) {

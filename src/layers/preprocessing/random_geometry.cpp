@@ -76,7 +76,12 @@ struct RandomRotationImpl : MovingImpl {
   }
   Tensor moved(const Tensor& x, const Transformation& t, const std::string& how) override { return affine(x, t[0], how); }
   Dict own_config() const override {
-    return image_config({{"factor", factor.config()}, {"data_format", data_format}, {"fill_mode", fill_mode}, {"fill_value", fill_value}, {"interpolation", interpolation}, {"seed", seed}});
+    return image_config({{"factor", factor.config()},
+                         {"data_format", data_format},
+                         {"fill_mode", fill_mode},
+                         {"fill_value", fill_value},
+                         {"interpolation", interpolation},
+                         {"seed", seed}});
   }
 };
 
@@ -100,19 +105,27 @@ struct TwoFactorsImpl : MovingImpl {
     init_seed(o.seed);
   }
   Dict own_config() const override {
-    return image_config({{"height_factor", height_factor}, {"width_factor", width_factor}, {"fill_mode", fill_mode}, {"interpolation", interpolation}, {"seed", seed},
-                         {"fill_value", fill_value}, {"data_format", data_format}});
+    return image_config({{"height_factor", height_factor},
+                         {"width_factor", width_factor},
+                         {"fill_mode", fill_mode},
+                         {"interpolation", interpolation},
+                         {"seed", seed},
+                         {"fill_value", fill_value},
+                         {"data_format", data_format}});
   }
 };
 
 struct RandomTranslationImpl : TwoFactorsImpl {
-  RandomTranslationImpl(const Value& h, const Value& w, const RandomRotationOptions& o) { init_factors("RandomTranslation", h, w, o, false); }
+  RandomTranslationImpl(const Value& h, const Value& w, const RandomRotationOptions& o) {
+    init_factors("RandomTranslation", h, w, o, false);
+  }
   Transformation draw(const Shape& s, bool, bool training, const random::Seed& from) override {
     if (!training) return {};
     auto shift = [&](const Bounds& b, int64_t size) {
       return random::uniform({s[0], 1}, {.minval = b.low(), .maxval = b.high(), .seed = from}) * static_cast<double>(size);
     };
-    Tensor down = shift(height, s[height_axis()]), right = shift(width, s[width_axis()]), zero = Tensor::full({}, 0), one = Tensor::full({}, 1);
+    Tensor down = shift(height, s[height_axis()]), right = shift(width, s[width_axis()]), zero = Tensor::full({}, 0),
+           one = Tensor::full({}, 1);
     return Tensors{side_by_side({one, zero, ops::negative(right), zero, one, ops::negative(down), zero, zero}, s[0])};
   }
   Tensor moved(const Tensor& x, const Transformation& t, const std::string& how) override { return affine(x, t[0], how); }
@@ -122,7 +135,9 @@ struct RandomZoomImpl : TwoFactorsImpl {
   RandomZoomImpl(const Value& h, const Value& w, const RandomRotationOptions& o) { init_factors("RandomZoom", h, w, o, true); }
   Transformation draw(const Shape& s, bool, bool training, const random::Seed& from) override {
     if (!training) return {};
-    auto zoom = [&](const Bounds& b) { return random::uniform({s[0], 1}, {.minval = 1.0 + b.low(), .maxval = 1.0 + b.high(), .seed = from}); };
+    auto zoom = [&](const Bounds& b) {
+      return random::uniform({s[0], 1}, {.minval = 1.0 + b.low(), .maxval = 1.0 + b.high(), .seed = from});
+    };
     Tensor y = zoom(height), x = width_factor.is_null() ? y : zoom(width), zero = Tensor::full({}, 0);
     auto offset = [](const Tensor& z, int64_t size) { return (static_cast<double>(size) - 1.0) / 2.0 * ops::subtract(1.0, z); };
     return Tensors{side_by_side({x, zero, offset(x, s[width_axis()]), zero, y, offset(y, s[height_axis()]), zero, zero}, s[0])};
@@ -148,7 +163,9 @@ struct RandomShearImpl : MovingImpl {
   }
   Transformation draw(const Shape& s, bool, bool training, const random::Seed& from) override {
     if (!training) return {};
-    auto draw_one = [&](double low, double high) { return random::uniform({s[0], 1}, {.minval = low, .maxval = high, .dtype = compute_dtype_, .seed = from}); };
+    auto draw_one = [&](double low, double high) {
+      return random::uniform({s[0], 1}, {.minval = low, .maxval = high, .dtype = compute_dtype_, .seed = from});
+    };
     Tensor coin = draw_one(0, 1), sign = ops::where(ops::greater(coin, 0.5), ops::negative(ops::ones_like(coin)), ops::ones_like(coin));
     Tensor y = draw_one(y_factor.low(), y_factor.high()), x = draw_one(x_factor.low(), x_factor.high());
     Tensor zero = Tensor::full({}, 0), one = Tensor::full({}, 1);
@@ -157,8 +174,13 @@ struct RandomShearImpl : MovingImpl {
   }
   Tensor moved(const Tensor& x, const Transformation& t, const std::string& how) override { return affine(x, t[0], how); }
   Dict own_config() const override {
-    return image_config({{"x_factor", x_factor.config()}, {"y_factor", y_factor.config()}, {"fill_mode", fill_mode}, {"interpolation", interpolation}, {"seed", seed},
-                         {"fill_value", fill_value}, {"data_format", data_format}});
+    return image_config({{"x_factor", x_factor.config()},
+                         {"y_factor", y_factor.config()},
+                         {"fill_mode", fill_mode},
+                         {"interpolation", interpolation},
+                         {"seed", seed},
+                         {"fill_value", fill_value},
+                         {"data_format", data_format}});
   }
 };
 
@@ -186,7 +208,8 @@ struct RandomPerspectiveImpl : MovingImpl {
     return ops::where(per_image(t[0]), ops::image::perspective_transform(x, t[1], t[2], how, fill_value, data_format), x);
   }
   Dict own_config() const override {
-    return image_config({{"factor", factor.config()}, {"scale", scale}, {"interpolation", interpolation}, {"fill_value", fill_value}, {"seed", seed}});
+    return image_config(
+        {{"factor", factor.config()}, {"scale", scale}, {"interpolation", interpolation}, {"fill_value", fill_value}, {"seed", seed}});
   }
 };
 
@@ -217,12 +240,14 @@ struct RandomElasticTransformImpl : MovingImpl {
     reach = ops::floor(reach * 0.5);  // ((int(6 sigma) | 1) - 1) / 2
     int64_t radius = static_cast<int64_t>(6.0 * shortest * scale.high()) / 2;
     Tensor at = ops::cast(ops::arange(-radius, radius + 1), x.dtype());
-    Tensor line = ops::exp(-0.5 * ops::square(at / sigma)), one = ops::where(ops::less_equal(ops::abs(ops::cast(at, DType::Float32)), reach), line, ops::zeros_like(line));
+    Tensor line = ops::exp(-0.5 * ops::square(at / sigma)),
+           one = ops::where(ops::less_equal(ops::abs(ops::cast(at, DType::Float32)), reach), line, ops::zeros_like(line));
     one = one / ops::sum(one);
     Tensor noise = ops::expand_dims(t[2] * sigma, 3);  // (B, H, W, 1)
     Tensor kernel = ops::reshape(ops::outer(one, one), {2 * radius + 1, 2 * radius + 1, 1, 1});
     Tensor shift = alpha * ops::conv(noise, kernel, 1, "same", "channels_last");
-    Tensor rows = ops::reshape(ops::cast(ops::arange(H), x.dtype()), {1, H, 1, 1}) + shift, columns = ops::reshape(ops::cast(ops::arange(W), x.dtype()), {1, 1, W, 1}) + shift;
+    Tensor rows = ops::reshape(ops::cast(ops::arange(H), x.dtype()), {1, H, 1, 1}) + shift,
+           columns = ops::reshape(ops::cast(ops::arange(W), x.dtype()), {1, 1, W, 1}) + shift;
     // Sampled as (B, C) planes: the whole coordinates of batch and channel are hit exactly.
     Shape full = x.shape();
     auto along = [&](int axis, int64_t n) {
@@ -241,8 +266,13 @@ struct RandomElasticTransformImpl : MovingImpl {
     return to_compute(ops::clip(y, range.low(), range.high()));
   }
   Dict own_config() const override {
-    return image_config({{"factor", factor.config()}, {"scale", scale.config()}, {"interpolation", interpolation}, {"fill_mode", fill_mode}, {"fill_value", fill_value},
-                         {"value_range", range.config()}, {"seed", seed}});
+    return image_config({{"factor", factor.config()},
+                         {"scale", scale.config()},
+                         {"interpolation", interpolation},
+                         {"fill_mode", fill_mode},
+                         {"fill_value", fill_value},
+                         {"value_range", range.config()},
+                         {"seed", seed}});
   }
 };
 
@@ -251,29 +281,41 @@ Range range_at(const Dict& c, const char* key) { return Range(c.at(key)); }
 }  // namespace
 
 RandomFlip::RandomFlip(const std::string& mode, const RandomFlipOptions& o) : Layer(make_impl<RandomFlipImpl>(mode, o)) {}
-Layer RandomFlip::from_config(const Dict& c) { return RandomFlip(c.at("mode").as_string(), options_from<RandomFlipOptions>(c, "RandomFlip")); }
+Layer RandomFlip::from_config(const Dict& c) {
+  return RandomFlip(c.at("mode").as_string(), options_from<RandomFlipOptions>(c, "RandomFlip"));
+}
 RandomRotation::RandomRotation(const Range& f, const RandomRotationOptions& o) : Layer(make_impl<RandomRotationImpl>(f.serialize(), o)) {}
-Layer RandomRotation::from_config(const Dict& c) { return RandomRotation(range_at(c, "factor"), options_from<RandomRotationOptions>(c, "RandomRotation")); }
-RandomTranslation::RandomTranslation(const Range& h, const Range& w, const RandomRotationOptions& o) : Layer(make_impl<RandomTranslationImpl>(h.serialize(), w.serialize(), o)) {}
+Layer RandomRotation::from_config(const Dict& c) {
+  return RandomRotation(range_at(c, "factor"), options_from<RandomRotationOptions>(c, "RandomRotation"));
+}
+RandomTranslation::RandomTranslation(const Range& h, const Range& w, const RandomRotationOptions& o)
+    : Layer(make_impl<RandomTranslationImpl>(h.serialize(), w.serialize(), o)) {}
 Layer RandomTranslation::from_config(const Dict& c) {
-  return RandomTranslation(range_at(c, "height_factor"), range_at(c, "width_factor"), options_from<RandomRotationOptions>(c, "RandomTranslation"));
+  return RandomTranslation(range_at(c, "height_factor"), range_at(c, "width_factor"),
+                           options_from<RandomRotationOptions>(c, "RandomTranslation"));
 }
 RandomZoom::RandomZoom(const Range& h, const std::optional<Range>& w, const RandomRotationOptions& o)
     : Layer(make_impl<RandomZoomImpl>(h.serialize(), w ? w->serialize() : Value(), o)) {}
 Layer RandomZoom::from_config(const Dict& c) {
   const Value* w = c.find("width_factor");
-  return RandomZoom(range_at(c, "height_factor"), w && !w->is_null() ? std::optional<Range>(Range(*w)) : std::nullopt, options_from<RandomRotationOptions>(c, "RandomZoom"));
+  return RandomZoom(range_at(c, "height_factor"), w && !w->is_null() ? std::optional<Range>(Range(*w)) : std::nullopt,
+                    options_from<RandomRotationOptions>(c, "RandomZoom"));
 }
-RandomShear::RandomShear(const Range& x, const Range& y, const RandomShearOptions& o) : Layer(make_impl<RandomShearImpl>(x.serialize(), y.serialize(), o)) {}
-Layer RandomShear::from_config(const Dict& c) { return RandomShear(range_at(c, "x_factor"), range_at(c, "y_factor"), options_from<RandomShearOptions>(c, "RandomShear")); }
-RandomPerspective::RandomPerspective(const Range& f, double scale, const RandomPerspectiveOptions& o) : Layer(make_impl<RandomPerspectiveImpl>(f.serialize(), scale, o)) {}
+RandomShear::RandomShear(const Range& x, const Range& y, const RandomShearOptions& o)
+    : Layer(make_impl<RandomShearImpl>(x.serialize(), y.serialize(), o)) {}
+Layer RandomShear::from_config(const Dict& c) {
+  return RandomShear(range_at(c, "x_factor"), range_at(c, "y_factor"), options_from<RandomShearOptions>(c, "RandomShear"));
+}
+RandomPerspective::RandomPerspective(const Range& f, double scale, const RandomPerspectiveOptions& o)
+    : Layer(make_impl<RandomPerspectiveImpl>(f.serialize(), scale, o)) {}
 Layer RandomPerspective::from_config(const Dict& c) {
   return RandomPerspective(range_at(c, "factor"), c.at("scale").as_float(), options_from<RandomPerspectiveOptions>(c, "RandomPerspective"));
 }
 RandomElasticTransform::RandomElasticTransform(const Range& f, const Range& s, const RandomElasticTransformOptions& o)
     : Layer(make_impl<RandomElasticTransformImpl>(f.serialize(), s.serialize(), o)) {}
 Layer RandomElasticTransform::from_config(const Dict& c) {
-  return RandomElasticTransform(range_at(c, "factor"), range_at(c, "scale"), options_from<RandomElasticTransformOptions>(c, "RandomElasticTransform"));
+  return RandomElasticTransform(range_at(c, "factor"), range_at(c, "scale"),
+                                options_from<RandomElasticTransformOptions>(c, "RandomElasticTransform"));
 }
 
 }  // namespace keras::layers

@@ -15,15 +15,50 @@
 namespace keras::layers {
 
 std::vector<LayerClass> preprocessing_layers() {
-#define X(cls) {#cls, cls::from_config}
-  return {X(Normalization), X(CategoryEncoding), X(Discretization), X(Hashing), X(HashedCrossing), X(StringLookup), X(IntegerLookup), X(TextVectorization),
-          X(STFTSpectrogram), X(MelSpectrogram), X(Pipeline),
-          X(Rescaling), X(Resizing), X(CenterCrop), X(RandomCrop),
-          X(RandomFlip), X(RandomRotation), X(RandomTranslation), X(RandomZoom), X(RandomShear), X(RandomPerspective), X(RandomElasticTransform),
-          X(RandomContrast), X(RandomBrightness), X(RandomHue), X(RandomSaturation), X(RandomGrayscale), X(RandomColorDegeneration), X(RandomColorJitter),
-          X(RandomPosterization), X(RandomSharpness), X(RandomGaussianBlur), X(RandomInvert), X(Solarization), X(Equalization), X(AutoContrast),
+#define X(cls) \
+  { #cls, cls::from_config }
+  return {X(Normalization),
+          X(CategoryEncoding),
+          X(Discretization),
+          X(Hashing),
+          X(HashedCrossing),
+          X(StringLookup),
+          X(IntegerLookup),
+          X(TextVectorization),
+          X(STFTSpectrogram),
+          X(MelSpectrogram),
+          X(Pipeline),
+          X(Rescaling),
+          X(Resizing),
+          X(CenterCrop),
+          X(RandomCrop),
+          X(RandomFlip),
+          X(RandomRotation),
+          X(RandomTranslation),
+          X(RandomZoom),
+          X(RandomShear),
+          X(RandomPerspective),
+          X(RandomElasticTransform),
+          X(RandomContrast),
+          X(RandomBrightness),
+          X(RandomHue),
+          X(RandomSaturation),
+          X(RandomGrayscale),
+          X(RandomColorDegeneration),
+          X(RandomColorJitter),
+          X(RandomPosterization),
+          X(RandomSharpness),
+          X(RandomGaussianBlur),
+          X(RandomInvert),
+          X(Solarization),
+          X(Equalization),
+          X(AutoContrast),
           X(ContrastLimitedAdaptiveHistogramEqualization),
-          X(RandomErasing), X(MixUp), X(CutMix), X(RandAugment), X(AugMix)};
+          X(RandomErasing),
+          X(MixUp),
+          X(CutMix),
+          X(RandAugment),
+          X(AugMix)};
 #undef X
 }
 

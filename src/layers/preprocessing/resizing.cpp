@@ -42,11 +42,13 @@ struct ResizingImpl : SizedImpl {
     init_image("Resizing", o);
     check_size();
     one_of("interpolation", o.interpolation, {"nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"});
-    if (o.crop_to_aspect_ratio && o.pad_to_aspect_ratio) option_error("pad_to_aspect_ratio", "only one of crop_to_aspect_ratio and pad_to_aspect_ratio", true);
+    if (o.crop_to_aspect_ratio && o.pad_to_aspect_ratio)
+      option_error("pad_to_aspect_ratio", "only one of crop_to_aspect_ratio and pad_to_aspect_ratio", true);
     if (o.pad_to_aspect_ratio) one_of("fill_mode", o.fill_mode, {"constant"});
   }
   Tensor resized(const Tensor& x, const std::string& how) const {
-    Tensor y = ops::image::resize(x, {height, width}, how, o.antialias, o.crop_to_aspect_ratio, o.pad_to_aspect_ratio, o.fill_mode, o.fill_value, data_format);
+    Tensor y = ops::image::resize(x, {height, width}, how, o.antialias, o.crop_to_aspect_ratio, o.pad_to_aspect_ratio, o.fill_mode,
+                                  o.fill_value, data_format);
     if (y.dtype() == x.dtype()) return y;
     if (is_integer(x.dtype())) y = ops::round(y);
     return ops::saturate_cast(y, x.dtype());
@@ -54,8 +56,14 @@ struct ResizingImpl : SizedImpl {
   Tensor transform(const Tensor& x, const Transformation&, bool) override { return resized(x, o.interpolation); }
   Tensor transform_masks(const Tensor& masks, const Transformation&, bool) override { return resized(masks, "nearest"); }
   Dict own_config() const override {
-    return image_config({{"height", height}, {"width", width}, {"interpolation", o.interpolation}, {"crop_to_aspect_ratio", o.crop_to_aspect_ratio},
-                         {"pad_to_aspect_ratio", o.pad_to_aspect_ratio}, {"fill_mode", o.fill_mode}, {"fill_value", o.fill_value}, {"antialias", o.antialias},
+    return image_config({{"height", height},
+                         {"width", width},
+                         {"interpolation", o.interpolation},
+                         {"crop_to_aspect_ratio", o.crop_to_aspect_ratio},
+                         {"pad_to_aspect_ratio", o.pad_to_aspect_ratio},
+                         {"fill_mode", o.fill_mode},
+                         {"fill_value", o.fill_value},
+                         {"antialias", o.antialias},
                          {"data_format", data_format}});
   }
 };
@@ -70,7 +78,8 @@ struct CenterCropImpl : SizedImpl {
     int64_t H = x.shape()[height_axis()], W = x.shape()[width_axis()];
     if (H >= height && W >= width) return window(x, (H - height) / 2, (W - width) / 2, height, width);
     auto [top, left, rows, columns] = fitting(H, W);
-    return ops::image::resize(window(x, top, left, rows, columns), {height, width}, "bilinear", false, false, false, "constant", 0.0, data_format);
+    return ops::image::resize(window(x, top, left, rows, columns), {height, width}, "bilinear", false, false, false, "constant", 0.0,
+                              data_format);
   }
   Tensor transform_masks(const Tensor& masks, const Transformation& t, bool training) override { return transform(masks, t, training); }
   Dict own_config() const override { return image_config({{"height", height}, {"width", width}}); }
@@ -87,7 +96,9 @@ struct RandomCropImpl : SizedImpl {
   Transformation draw(const Shape& s, bool, bool training, const random::Seed& from) override {
     int64_t H = s[height_axis()], W = s[width_axis()];
     if (!training || H <= height || W <= width) return {};
-    auto place = [&](int64_t room) { return ops::cast(random::uniform({}, {.maxval = static_cast<double>(room + 1), .seed = from}), DType::Int32); };
+    auto place = [&](int64_t room) {
+      return ops::cast(random::uniform({}, {.maxval = static_cast<double>(room + 1), .seed = from}), DType::Int32);
+    };
     Tensor top = place(H - height);
     return Tensors{top, place(W - width)};
   }
@@ -113,10 +124,16 @@ struct RandomCropImpl : SizedImpl {
 }  // namespace
 
 Resizing::Resizing(int64_t h, int64_t w, const ResizingOptions& o) : Layer(make_impl<ResizingImpl>(h, w, o)) {}
-Layer Resizing::from_config(const Dict& c) { return Resizing(c.at("height").as_int(), c.at("width").as_int(), options_from<ResizingOptions>(c, "Resizing")); }
+Layer Resizing::from_config(const Dict& c) {
+  return Resizing(c.at("height").as_int(), c.at("width").as_int(), options_from<ResizingOptions>(c, "Resizing"));
+}
 CenterCrop::CenterCrop(int64_t h, int64_t w, const CenterCropOptions& o) : Layer(make_impl<CenterCropImpl>(h, w, o)) {}
-Layer CenterCrop::from_config(const Dict& c) { return CenterCrop(c.at("height").as_int(), c.at("width").as_int(), options_from<CenterCropOptions>(c, "CenterCrop")); }
+Layer CenterCrop::from_config(const Dict& c) {
+  return CenterCrop(c.at("height").as_int(), c.at("width").as_int(), options_from<CenterCropOptions>(c, "CenterCrop"));
+}
 RandomCrop::RandomCrop(int64_t h, int64_t w, const RandomCropOptions& o) : Layer(make_impl<RandomCropImpl>(h, w, o)) {}
-Layer RandomCrop::from_config(const Dict& c) { return RandomCrop(c.at("height").as_int(), c.at("width").as_int(), options_from<RandomCropOptions>(c, "RandomCrop")); }
+Layer RandomCrop::from_config(const Dict& c) {
+  return RandomCrop(c.at("height").as_int(), c.at("width").as_int(), options_from<RandomCropOptions>(c, "RandomCrop"));
+}
 
 }  // namespace keras::layers

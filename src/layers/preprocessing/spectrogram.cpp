@@ -1,9 +1,9 @@
 // What lives here: STFTSpectrogram and MelSpectrogram.
 #include <keras/layers/preprocessing/spectrogram.h>
 
+#include <fmt/format.h>
 #include <bit>
 #include <cmath>
-#include <fmt/format.h>
 
 #include <keras/base/warning.h>
 #include <keras/ops.h>
@@ -20,11 +20,14 @@ struct STFTSpectrogramImpl : LayerImpl {
   int64_t step, fft;
   std::string data_format;
   Variable real_kernel, imag_kernel;
-  STFTSpectrogramImpl(const std::string& m, const STFTSpectrogramOptions& options) : mode(m), o(options), data_format(o.data_format.value_or("channels_last")) {
+  STFTSpectrogramImpl(const std::string& m, const STFTSpectrogramOptions& options)
+      : mode(m), o(options), data_format(o.data_format.value_or("channels_last")) {
     init_common("STFTSpectrogram", o);
     if (o.frame_length < 1) bad_option(*this, "frame_length", "a whole number >= 1", o.frame_length);
-    if (o.frame_step && (*o.frame_step > o.frame_length || *o.frame_step < 1)) bad_option(*this, "frame_step", fmt::format("a whole number from 1 to frame_length = {}", o.frame_length), *o.frame_step);
-    if (o.fft_length && *o.fft_length < o.frame_length) bad_option(*this, "fft_length", fmt::format("at least frame_length = {}", o.frame_length), *o.fft_length);
+    if (o.frame_step && (*o.frame_step > o.frame_length || *o.frame_step < 1))
+      bad_option(*this, "frame_step", fmt::format("a whole number from 1 to frame_length = {}", o.frame_length), *o.frame_step);
+    if (o.fft_length && *o.fft_length < o.frame_length)
+      bad_option(*this, "fft_length", fmt::format("at least frame_length = {}", o.frame_length), *o.fft_length);
     if (o.fft_length && !std::has_single_bit(static_cast<uint64_t>(*o.fft_length)))
       warn(ErrorText{.what = "fft_length is best a power of two", .where = where(), .received = std::to_string(*o.fft_length)}.str());
     check_option(*this, "mode", mode, {"log", "magnitude", "psd", "real", "imag", "angle", "stft"});
@@ -66,7 +69,9 @@ struct STFTSpectrogramImpl : LayerImpl {
   Tensors call(const Call& c) override {
     const Tensor& x = c.input();
     if (!is_floating(x.dtype()) || x.dtype() == DType::BFloat16)
-      throw TypeError(ErrorText{.what = "sound must be floats", .where = where(), .expected = "float16, float32 or float64", .received = dtype_name(x.dtype())}.str());
+      throw TypeError(ErrorText{
+          .what = "sound must be floats", .where = where(), .expected = "float16, float32 or float64", .received = dtype_name(x.dtype())}
+                          .str());
     Tensor real, imag;
     if (mode != "imag") real = filtered(x, real_kernel);
     if (mode != "real") imag = filtered(x, imag_kernel);
@@ -86,8 +91,16 @@ struct STFTSpectrogramImpl : LayerImpl {
     return {mode == "magnitude" ? magnitude : ops::log(ops::maximum(magnitude, 1e-7))};
   }
   Dict own_config() const override {
-    return {{"mode", mode}, {"frame_length", o.frame_length}, {"frame_step", o.frame_step}, {"fft_length", o.fft_length}, {"window", o.window}, {"periodic", o.periodic},
-            {"scaling", o.scaling}, {"padding", o.padding}, {"data_format", data_format}, {"expand_dims", o.expand_dims}};
+    return {{"mode", mode},
+            {"frame_length", o.frame_length},
+            {"frame_step", o.frame_step},
+            {"fft_length", o.fft_length},
+            {"window", o.window},
+            {"periodic", o.periodic},
+            {"scaling", o.scaling},
+            {"padding", o.padding},
+            {"data_format", data_format},
+            {"expand_dims", o.expand_dims}};
   }
   static std::string size(int64_t n) { return n < 0 ? "None" : std::to_string(n); }
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>& out) const override {
@@ -95,14 +108,19 @@ struct STFTSpectrogramImpl : LayerImpl {
     if (in.empty() || out.empty()) return e;
     int64_t time = in[0][last() ? 1 : 2], channels = in[0][last() ? 2 : 1];
     std::string frames = o.padding == "same" ? fmt::format("{} / {} rounded up: a frame every {} steps", size(time), step, step)
-                                             : fmt::format("({} - {}) / {} + 1: frames of {} steps, one every {}", size(time), o.frame_length, step, o.frame_length, step);
-    std::string bands = fmt::format("{} / 2 + 1 = {} frequencies of an FFT of length {}{}", fft, bins(), fft, mode == "stft" ? ", real parts and imaginary parts" : "");
+                                             : fmt::format("({} - {}) / {} + 1: frames of {} steps, one every {}", size(time),
+                                                           o.frame_length, step, o.frame_length, step);
+    std::string bands = fmt::format("{} / 2 + 1 = {} frequencies of an FFT of length {}{}", fft, bins(), fft,
+                                    mode == "stft" ? ", real parts and imaginary parts" : "");
     std::string each = fmt::format("{}, for each of the {} channels", bands, size(channels)), kept = "channels, as they came in";
     e.axes = {"batch, as it came in"};
     if (o.expand_dims) last() ? e.axes.insert(e.axes.end(), {frames, bands, kept}) : e.axes.insert(e.axes.end(), {kept, frames, bands});
     else last() ? e.axes.insert(e.axes.end(), {frames, each}) : e.axes.insert(e.axes.end(), {each, frames});
-    e.parameters = {fmt::format("{} ({}, 1, {}) = {}: frame length x frequencies", mode == "imag" ? "imag_kernel" : mode == "real" ? "real_kernel" : "real_kernel, imag_kernel each", o.frame_length,
-                                bins(), o.frame_length * bins())};
+    e.parameters = {fmt::format("{} ({}, 1, {}) = {}: frame length x frequencies",
+                                mode == "imag"   ? "imag_kernel"
+                                : mode == "real" ? "real_kernel"
+                                                 : "real_kernel, imag_kernel each",
+                                o.frame_length, bins(), o.frame_length * bins())};
     return e;
   }
 };
@@ -127,7 +145,9 @@ struct MelSpectrogramImpl : LayerImpl {
     Tensor frequencies = ops::get_item(ops::linspace(f32(0), f32(static_cast<double>(o.sampling_rate)) / 2.0, bins), {Slice{.start = 1}});
     Tensor at = ops::expand_dims(mel(frequencies), 1);
     Tensor edges = ops::linspace(mel(f32(o.min_freq.as_float())), mel(f32(o.max_freq.as_float())), o.num_mel_bins + 2);
-    auto from = [&](int64_t i) { return ops::reshape(ops::get_item(edges, {Slice{.start = i, .stop = i + o.num_mel_bins}}), {1, o.num_mel_bins}); };
+    auto from = [&](int64_t i) {
+      return ops::reshape(ops::get_item(edges, {Slice{.start = i, .stop = i + o.num_mel_bins}}), {1, o.num_mel_bins});
+    };
     Tensor low = from(0), center = from(1), high = from(2);
     Tensor slopes = ops::minimum((at - low) / (center - low), (high - at) / (high - center));
     return ops::pad(ops::maximum(f32(0), slopes), {{1, 0}, {0, 0}});
@@ -147,16 +167,27 @@ struct MelSpectrogramImpl : LayerImpl {
     return {ops::cast(y, compute_dtype_)};
   }
   Dict own_config() const override {
-    return {{"fft_length", o.fft_length}, {"sequence_stride", o.sequence_stride}, {"sequence_length", length}, {"window", o.window}, {"sampling_rate", o.sampling_rate},
-            {"num_mel_bins", o.num_mel_bins}, {"min_freq", o.min_freq}, {"max_freq", o.max_freq}, {"power_to_db", o.power_to_db}, {"top_db", o.top_db}, {"mag_exp", o.mag_exp},
-            {"min_power", o.min_power}, {"ref_power", o.ref_power}};
+    return {{"fft_length", o.fft_length},
+            {"sequence_stride", o.sequence_stride},
+            {"sequence_length", length},
+            {"window", o.window},
+            {"sampling_rate", o.sampling_rate},
+            {"num_mel_bins", o.num_mel_bins},
+            {"min_freq", o.min_freq},
+            {"max_freq", o.max_freq},
+            {"power_to_db", o.power_to_db},
+            {"top_db", o.top_db},
+            {"mag_exp", o.mag_exp},
+            {"min_power", o.min_power},
+            {"ref_power", o.ref_power}};
   }
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>& out) const override {
     Explanation e = LayerImpl::explain(in, out);
     if (in.empty() || out.empty() || e.axes.size() < 2) return e;
     int64_t time = in[0].back();
     e.axes[e.axes.size() - 2] = fmt::format("num_mel_bins={}: bands of the mel scale", o.num_mel_bins);
-    e.axes.back() = fmt::format("{} / {} + 1: a frame every {} steps, the first about step 0", time < 0 ? "None" : std::to_string(time), o.sequence_stride, o.sequence_stride);
+    e.axes.back() = fmt::format("{} / {} + 1: a frame every {} steps, the first about step 0", time < 0 ? "None" : std::to_string(time),
+                                o.sequence_stride, o.sequence_stride);
     e.notes = {"MelSpectrogram has no weights"};
     return e;
   }
@@ -164,8 +195,11 @@ struct MelSpectrogramImpl : LayerImpl {
 
 }  // namespace
 
-STFTSpectrogram::STFTSpectrogram(const std::string& mode, const STFTSpectrogramOptions& o) : Layer(make_impl<STFTSpectrogramImpl>(mode, o)) {}
-Layer STFTSpectrogram::from_config(const Dict& c) { return STFTSpectrogram(c.at("mode").as_string(), options_from<STFTSpectrogramOptions>(c, "STFTSpectrogram")); }
+STFTSpectrogram::STFTSpectrogram(const std::string& mode, const STFTSpectrogramOptions& o)
+    : Layer(make_impl<STFTSpectrogramImpl>(mode, o)) {}
+Layer STFTSpectrogram::from_config(const Dict& c) {
+  return STFTSpectrogram(c.at("mode").as_string(), options_from<STFTSpectrogramOptions>(c, "STFTSpectrogram"));
+}
 MelSpectrogram::MelSpectrogram(const MelSpectrogramOptions& o) : Layer(make_impl<MelSpectrogramImpl>(o)) {}
 Layer MelSpectrogram::from_config(const Dict& c) { return MelSpectrogram(options_from<MelSpectrogramOptions>(c, "MelSpectrogram")); }
 

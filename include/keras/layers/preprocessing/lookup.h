@@ -36,8 +36,8 @@ struct StringLookupOptions {
   /// As saved; Keras' own.
   std::optional<int64_t> vocabulary_size{};
   KERAS_LAYER_OPTIONS
-  KERAS_FIELDS(max_tokens, num_oov_indices, mask_token, oov_token, vocabulary, idf_weights, invert, output_mode, pad_to_max_tokens, sparse, encoding, salt, oov_method,
-               vocabulary_size)
+  KERAS_FIELDS(max_tokens, num_oov_indices, mask_token, oov_token, vocabulary, idf_weights, invert, output_mode, pad_to_max_tokens, sparse,
+               encoding, salt, oov_method, vocabulary_size)
 };
 /// Keras' StringLookup: strings to their index in a vocabulary, or encoded; inverted, indices to strings.
 ///
@@ -82,8 +82,8 @@ struct IntegerLookupOptions {
   Value salt{};
   std::optional<int64_t> vocabulary_size{};
   KERAS_LAYER_OPTIONS
-  KERAS_FIELDS(max_tokens, num_oov_indices, mask_token, oov_token, vocabulary, vocabulary_dtype, idf_weights, invert, output_mode, sparse, pad_to_max_tokens, oov_method, salt,
-               vocabulary_size)
+  KERAS_FIELDS(max_tokens, num_oov_indices, mask_token, oov_token, vocabulary, vocabulary_dtype, idf_weights, invert, output_mode, sparse,
+               pad_to_max_tokens, oov_method, salt, vocabulary_size)
 };
 /// Keras' IntegerLookup: whole numbers to their index in a vocabulary, or encoded; inverted, indices to numbers. Unlike Keras' it is
 /// compiled into a model's step like any other layer.
@@ -122,7 +122,8 @@ struct TextVectorizationOptions {
   std::function<std::vector<std::string>(const std::string&)> split_function{};
   std::optional<std::string> vocabulary_file{};
   KERAS_LAYER_OPTIONS
-  KERAS_FIELDS(max_tokens, standardize, split, ngrams, output_mode, output_sequence_length, pad_to_max_tokens, vocabulary, idf_weights, sparse, ragged, encoding, vocabulary_size)
+  KERAS_FIELDS(max_tokens, standardize, split, ngrams, output_mode, output_sequence_length, pad_to_max_tokens, vocabulary, idf_weights,
+               sparse, ragged, encoding, vocabulary_size)
 };
 /// Keras' TextVectorization: texts to rows of token indices, or encoded. Index 0 fills up, 1 is for unknown tokens.
 ///

@@ -42,7 +42,8 @@ struct MelSpectrogramOptions {
   bool power_to_db = true;
   double top_db = 80.0, mag_exp = 2.0, min_power = 1e-10, ref_power = 1.0;
   KERAS_LAYER_OPTIONS
-  KERAS_FIELDS(fft_length, sequence_stride, sequence_length, window, sampling_rate, num_mel_bins, min_freq, max_freq, power_to_db, top_db, mag_exp, min_power, ref_power)
+  KERAS_FIELDS(fft_length, sequence_stride, sequence_length, window, sampling_rate, num_mel_bins, min_freq, max_freq, power_to_db, top_db,
+               mag_exp, min_power, ref_power)
 };
 /// Keras' MelSpectrogram: (time) or (batch, time) → (…, num_mel_bins, frames), in decibels unless `power_to_db` is false.
 class MelSpectrogram : public Layer {
