@@ -2,6 +2,7 @@
 #include "cpu/dot_gemm.h"
 
 #include <algorithm>
+#include <cstring>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/dot_gemm.cpp"
@@ -17,6 +18,9 @@ inline constexpr int64_t kDepth = 512, kPlainDepth = 1024;
 inline constexpr int64_t kBlockBytes = 256 << 10;
 inline constexpr int64_t kPanelRows = 12;
 inline constexpr int64_t kPanelBytes = kPanelRows * kPlainDepth * 8;
+// Large products: a strip of b stays in the first-level cache while the rows of a block of a, which stays in the second, pass it.
+inline constexpr int64_t kBlockDepth = 320, kBlockRows = 192, kBlockColumns = 512;
+inline constexpr int64_t kBlockedBytes = ((kBlockDepth + 16) * kBlockRows + kBlockDepth * (kBlockColumns + 64)) * 8;
 }  // namespace keras::cpu
 #endif
 
@@ -232,7 +236,114 @@ template <class T> void pack_strip(T* to, int64_t strip, const T* from, int64_t 
   }
 }
 
+// k × n of b into strips. Rows of b are read whole, one after the other.
+template <class T> void pack_strips(T* to, int64_t strip, const T* from, int64_t rs, int64_t cs, int64_t k, int64_t n) {
+  const hn::ScalableTag<T> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const int64_t whole = cs == 1 ? n / strip * strip : 0;
+  for (int64_t i = 0; i < k && whole > 0; ++i) {
+    const T* line = from + i * rs;
+    T* p = to + i * strip;
+    for (int64_t s = 0; s < whole; s += strip, p += strip * k) {
+      hn::StoreU(hn::LoadU(d, line + s), d, p);
+      hn::StoreU(hn::LoadU(d, line + s + lanes), d, p + lanes);
+    }
+  }
+  for (int64_t s = whole; s < n; s += strip) pack_strip(to + s * k, strip, from + s * cs, rs, cs, k, std::min(strip, n - s));
+}
+
+// rows × k of a into panels of so many rows each, k-major, the last one narrower. Along k outside, so that where a's columns are whole
+// (rs 1) each of its lines is read once, for all panels.
+template <class T> void pack_panels(T* to, int64_t panel, const T* from, int64_t rs, int64_t cs, int64_t rows, int64_t k) {
+  const int64_t whole = rows / panel * panel, rest = rows - whole;
+  for (int64_t i = 0; i < k; ++i) {
+    const T* line = from + i * cs;
+    T* p = to + i * panel;
+    for (int64_t r = 0; r < whole; r += panel, p += panel * k) {
+      if (rs == 1) std::memcpy(p, line + r, static_cast<size_t>(panel) * sizeof(T));
+      else
+        for (int64_t j = 0; j < panel; ++j) p[j] = line[(r + j) * rs];
+    }
+    for (int64_t j = 0; j < rest; ++j) to[whole * k + i * rest + j] = line[(whole + j) * rs];
+  }
+}
+
+// One strip of b against all panels of a block of a.
+template <int MR, class T> HWY_INLINE void strip_tile(const Block<T>& g, int64_t n, int64_t lanes) {
+  if (n == 2 * lanes) tile<MR, 2, false>(g, 0);
+  else if (n > lanes) tile<MR, 2, true>(g, n - lanes);
+  else tile<MR, 1, true>(g, n);
+}
+template <class T> void strip_rows(Block<T> g, int64_t m, int64_t n, bool packed, int64_t lanes) {
+  constexpr int kRows = kManyRegisters ? 12 : 6;
+  const auto step = [&](int64_t r) {
+    g.a += packed ? r * g.k : r * g.a_rs;
+    g.c += r * g.c_ld;
+    if (g.add != nullptr) g.add += r * g.c_ld;
+    m -= r;
+  };
+  const int64_t a_rs = g.a_rs, a_cs = g.a_cs;
+  if (packed) g.a_rs = 1, g.a_cs = kRows;
+  for (; m >= kRows; step(kRows)) strip_tile<kRows>(g, n, lanes);
+  if (m == 0) return;
+  // What is left of the panel is one panel of its own width.
+  if (packed) g.a_cs = m;
+  else g.a_rs = a_rs, g.a_cs = a_cs;
+  const auto part = [&](int64_t r) {
+    g.a += packed ? r : r * g.a_rs;
+    g.c += r * g.c_ld;
+    if (g.add != nullptr) g.add += r * g.c_ld;
+    m -= r;
+  };
+  if constexpr (kManyRegisters) {
+    if (m >= 8) strip_tile<8>(g, n, lanes), part(8);
+  }
+  if (m >= 4) strip_tile<4>(g, n, lanes), part(4);
+  if (m == 3) strip_tile<3>(g, n, lanes);
+  if (m == 2) strip_tile<2>(g, n, lanes);
+  if (m == 1) strip_tile<1>(g, n, lanes);
+}
+
+template <class T> void gemm_blocked(const Gemm& g) {
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>())), strip = 2 * lanes;
+  const T* a = static_cast<const T*>(g.a);
+  const T* b = static_cast<const T*>(g.b);
+  T* c = static_cast<T*>(g.c);
+  const T* bias = static_cast<const T*>(g.bias);
+  const T* add = static_cast<const T*>(g.add);
+  constexpr int64_t kRows = kManyRegisters ? 12 : 6;
+  const int64_t blocks = (g.k + kBlockDepth - 1) / kBlockDepth, depth = (g.k + blocks - 1) / blocks;
+  // Rows of a whose distance is a multiple of a page share one set of the first-level cache: they are copied closer to each other.
+  const bool pack_a = g.a_cs != 1, copy_a = !pack_a && g.a_rs * static_cast<int64_t>(sizeof(T)) % 4096 == 0;
+  T* packed_a = static_cast<T*>(g.scratch);
+  T* packed_b = packed_a + (kBlockDepth + 16) * kBlockRows;
+  for (int64_t k = 0; k < g.k; k += depth) {
+    const int64_t kd = std::min(depth, g.k - k);
+    for (int64_t j = 0; j < g.n; j += kBlockColumns) {
+      const int64_t n = std::min(kBlockColumns, g.n - j);
+      pack_strips(packed_b, strip, b + k * g.b_rs + j * g.b_cs, g.b_rs, g.b_cs, kd, n);
+      for (int64_t i = 0; i < g.m; i += kBlockRows) {
+        const int64_t m = std::min(kBlockRows, g.m - i);
+        const T* from = a + i * g.a_rs + k * g.a_cs;
+        int64_t a_rs = g.a_rs;
+        if (pack_a) pack_panels(packed_a, kRows, from, g.a_rs, g.a_cs, m, kd);
+        if (copy_a) {
+          a_rs = kBlockDepth + 16;
+          for (int64_t r = 0; r < m; ++r) std::memcpy(packed_a + r * a_rs, from + r * g.a_rs, static_cast<size_t>(kd) * sizeof(T));
+        }
+        for (int64_t s = 0; s < n; s += strip) {
+          const int64_t at = i * g.c_ld + j + s;
+          const Block<T> blk{kd, pack_a || copy_a ? packed_a : from, a_rs, g.a_cs, packed_b + s * kd, strip, strip * kd, c + at, g.c_ld,
+                             bias == nullptr ? nullptr : bias + j + s, add == nullptr ? nullptr : add + at, g.relu, k == 0, k + kd >= g.k};
+          strip_rows(blk, m, std::min(strip, n - s), pack_a, lanes);
+        }
+      }
+    }
+  }
+}
+
 template <class T> void gemm_loops(const Gemm& g) {
+  if (g.m >= 64 && g.n >= 64 && g.k >= 48) return gemm_blocked<T>(g);
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>())), e = static_cast<int64_t>(sizeof(T));
   const T* a = static_cast<const T*>(g.a);
   const T* b = static_cast<const T*>(g.b);
@@ -341,7 +452,7 @@ HWY_EXPORT(GemmF64);
 HWY_EXPORT(GemvF32);
 HWY_EXPORT(GemvF64);
 
-size_t gemm_pack_bytes() { return kPanelBytes + kBlockBytes + (64 << 10); }
+size_t gemm_pack_bytes() { return std::max<size_t>(kPanelBytes + kBlockBytes + (64 << 10), kBlockedBytes); }
 
 void gemm(DType dtype, const Gemm& g) {
   if (dtype == DType::Float32) HWY_DYNAMIC_DISPATCH(GemmF32)(g);
