@@ -54,6 +54,67 @@ TEST(FunctionTest, OneDotOneClusterInTheIr) {
   EXPECT_NE(ir.find("cluster"), std::string::npos) << ir;
 }
 
+// conv → scale and shift per channel → relu6, as batch normalization at inference has it.
+struct Normalized {
+  Variable kernel{iota({3, 3, 2, 4}, 0.01, -0.3)}, bias{iota({4}, 0.1)}, scale{iota({4}, 0.5, 0.5)}, shift{iota({4}, -0.2)};
+  Tensor operator()(const Tensor& x) const {
+    Tensor padded = prims::pad(x, Tensor::full({}, 0), {0, 1, 0, 0}, {0, 0, 2, 0}, {0, 0, 0, 0});
+    prims::ConvSpec spec{{1, 1}, {1, 1}, {0, 1}, {0, 1}, 1};
+    Tensor y = prims::add(prims::conv(padded, kernel.value(), spec), bias.value());
+    y = prims::add(prims::mul(y, prims::reshape(scale.value(), {1, 1, 1, 4})), prims::reshape(shift.value(), {1, 1, 1, 4}));
+    Tensor six = Tensor::full({}, 6);
+    return prims::ew(ir::Ew::minimum, prims::ew(ir::Ew::maximum, y, Tensor::full({}, 0)), six);
+  }
+};
+
+TEST(FunctionTest, ScalesPerChannelMoveIntoTheWeights) {
+  Normalized layer;
+  Function f([&](const Tensors& in) { return Tensors{layer(in[0])}; });
+  Tensor x = iota({2, 5, 6, 2}, 0.03, -1);
+  std::string plan = f.plan({x});
+  EXPECT_EQ(plan.find("pad "), std::string::npos) << plan;
+  EXPECT_NE(plan.find(" 1 steps"), std::string::npos) << plan;
+  auto same = [&] {
+    auto p = f({x})[0].to_vector<double>(), q = layer(x).to_vector<double>();
+    ASSERT_EQ(p.size(), q.size());
+    for (size_t i = 0; i < p.size(); ++i) EXPECT_NEAR(p[i], q[i], 2e-5) << i;
+  };
+  same();
+  layer.scale.assign(iota({4}, -0.3, 1));
+  same();
+  layer.kernel.assign_add(Tensor::full({3, 3, 2, 4}, 0.02));
+  same();
+}
+
+TEST(FunctionTest, KeptValuesFollowAnotherFunctionsUpdates) {
+  Variable w(iota({3, 4}, 0.1));
+  Function twice([&](const Tensors& in) { return Tensors{prims::dot(in[0], prims::mul(w.value(), 2.0), {1}, {0})}; });
+  Function step([&](const Tensors& in) -> Tensors {
+    w.assign_sub(in[0]);
+    return {};
+  });
+  Tensor x = iota({2, 3});
+  for (int i = 0; i < 3; ++i) {
+    auto p = twice({x})[0].to_vector<double>(), q = prims::dot(x, prims::mul(w.value(), 2.0), {1}, {0}).to_vector<double>();
+    for (size_t k = 0; k < p.size(); ++k) EXPECT_NEAR(p[k], q[k], 1e-5);
+    step({iota({3, 4}, 0.05)});
+  }
+}
+
+TEST(FunctionTest, AResidualIsPartOfTheProduct) {
+  Variable w(iota({3, 3}, 0.1)), b(iota({3}));
+  Function f([&](const Tensors& in) {
+    Tensor y = prims::add(prims::add(prims::dot(in[0], w.value(), {1}, {0}), b.value()), in[0]);
+    return Tensors{prims::ew(ir::Ew::maximum, y, Tensor::full({}, 0))};
+  });
+  Tensor x = iota({4, 3}, 0.2, -1);
+  std::string plan = f.plan({x});
+  EXPECT_NE(plan.find(" 1 steps"), std::string::npos) << plan;
+  Tensor want = prims::ew(ir::Ew::maximum, prims::add(prims::add(prims::dot(x, w.value(), {1}, {0}), b.value()), x), Tensor::full({}, 0));
+  auto p = f({x})[0].to_vector<double>(), q = want.to_vector<double>();
+  for (size_t k = 0; k < p.size(); ++k) EXPECT_NEAR(p[k], q[k], 1e-5);
+}
+
 TEST(Gradients, TapeEqualsFunctionAndFiniteDifferences) {
   Variable w(iota({3, 2}, 0.3, -0.5).astype(DType::Float64), {.name = "w"});
   Tensor x = iota({4, 3}, 0.17, -1).astype(DType::Float64);
@@ -115,6 +176,48 @@ TEST(Scan, CumulativeSumAndItsGradient) {
       EXPECT_NEAR(got[i], (at(1e-2) - at(-1e-2)) / 2e-2, 2e-3);
     }
   }
+}
+
+TEST(Gradients, SlicesSideBySideGiveOneConcat) {
+  // Four slices of one value, as the gates of an LSTM are.
+  auto body = [](const Tensors& in) {
+    Tensor h;
+    for (int64_t i = 0; i < 4; ++i) {
+      Tensor gate = prims::ew(ir::Ew::tanh, prims::slice(in[0], {0, 3 * i}, {2, 3 * i + 3}, {1, 1}));
+      h = h.defined() ? prims::mul(prims::add(h, gate), prims::add(gate, 1.5)) : gate;
+    }
+    return prims::reduce_sum(h, {0, 1}, false);
+  };
+  Function grad([&](const Tensors& in) { return gradients(body(in), Tensors{in[0]}); });
+  Tensor z = iota({2, 12}, 0.05, -0.6);
+  std::string ir = grad.ir({z});
+  EXPECT_EQ(ir.find("pad("), std::string::npos) << ir;
+  EXPECT_NE(ir.find("concat("), std::string::npos) << ir;
+  auto g = grad({z})[0].to_vector<double>();
+  GradientTape tape;
+  tape.watch(z);
+  auto q = tape.gradient(body({z}), z).to_vector<double>();
+  for (size_t i = 0; i < g.size(); ++i) EXPECT_NEAR(g[i], q[i], 1e-5 * std::max(1.0, std::abs(q[i])));
+}
+
+TEST(Symbolic, ACallOnItsOwnOutputIsForgottenWithItsTensors) {
+  struct Twice : core::Operation {
+    std::string class_name() const override { return "Twice"; }
+    Tensors rerun(const core::CallArgs& args) override { return record(args, {args.tensors()[0].impl()->type}); }
+    Value serialize() const override { return {}; }
+  };
+  auto op = std::make_shared<Twice>();
+  std::weak_ptr<Twice> gone = op;
+  Tensor x = core::make_symbolic({DType::Float32, {None, 3}}, "x");
+  auto call = [&](const Tensor& t) { return op->rerun(core::CallArgs{{core::Arg(t)}, {}})[0]; };
+  Tensor y = call(call(x));
+  EXPECT_EQ(op->nodes().size(), 2u);
+  EXPECT_EQ(op->nodes()[1].args.tensors()[0].impl()->history.node, 0);
+  EXPECT_TRUE(op->output(1, 0).same(y));
+  op.reset();
+  EXPECT_FALSE(gone.expired());  // the tensor holds it
+  y = Tensor();
+  EXPECT_TRUE(gone.expired());
 }
 
 TEST(Variables, ATensorHandedOutKeepsItsNumbers) {

@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <variant>
@@ -21,13 +22,15 @@ namespace keras::core {
 
 struct Trace;
 class Operation;
+struct Node;
 
 enum class TensorKind : uint8_t { Concrete, Symbolic, Traced };
 
-/// Where a symbolic tensor came from. The operation owns its nodes; tensors own the operation.
+/// Where a symbolic tensor came from. Tensors own the operation and their own node.
 struct History {
   std::shared_ptr<Operation> operation;
   int node = -1, index = 0;
+  std::shared_ptr<Node> made_by;
 };
 
 struct TensorImpl {
@@ -55,10 +58,45 @@ Tensor with_mask(const Tensor& t, const Tensor& mask);
 struct VariableImpl {
   Tensor value;  // concrete; its buffer is written in place only while nobody else holds it
   std::string name, path;
-  bool trainable = true;
+  bool trainable = true, autocast = true;
   std::function<Tensor(const Tensor&)> regularizer, constraint;
-  /// Address for a compiled step that writes it: copies first when a tensor handed out shares the numbers.
+  /// Grows with every write, over all variables: what was computed from the numbers is good as long as it stays.
+  uint64_t stamp = next_stamp();
+  static uint64_t next_stamp();
+  /// Address for whoever writes it now: copies first when a tensor handed out shares the numbers.
   void* writable();
+};
+
+/// While it lives, floating variables are read in this dtype, or as they are (nullopt): the inside of a layer of the user's.
+class AutocastScope {
+ public:
+  /// `mixed`: whether this call, or one around it, is of a layer that computes in another dtype than it keeps its weights in.
+  explicit AutocastScope(std::optional<DType> dtype, bool mixed = inside_mixed());
+  ~AutocastScope();
+  AutocastScope(const AutocastScope&) = delete;
+  AutocastScope& operator=(const AutocastScope&) = delete;
+  static bool inside_mixed();
+
+ private:
+  std::optional<DType> dtype_before_;
+  bool mixed_before_;
+};
+
+/// Gives variables other values while it lives; at its end they have their own again.
+class LentValues {
+ public:
+  /// ValueError naming `where` when there are not as many values as variables.
+  LentValues(std::vector<Variable> variables, const Tensors& values, const std::string& where);
+  ~LentValues();
+  LentValues(const LentValues&) = delete;
+  LentValues& operator=(const LentValues&) = delete;
+  /// The values as they are now.
+  Tensors values() const { return values(0, variables_.size()); }
+  Tensors values(size_t from, size_t to) const;
+
+ private:
+  std::vector<Variable> variables_;
+  Tensors before_;
 };
 
 // ---- traces
@@ -117,6 +155,7 @@ struct Compiled {
   std::unique_ptr<engine::Executable> exe;
   std::vector<std::shared_ptr<VariableImpl>> states;
   std::vector<char> updated;  // per state
+  std::vector<uint32_t> steady;  // the states that are only read: what depends on them alone is kept from run to run
   size_t num_inputs = 0;
   std::vector<ir::Type> outputs;  // results only
   ir::Graph unoptimized;
@@ -185,6 +224,27 @@ struct Node {
   bool output_is_list = false;
 };
 
+/// The calls of an operation. It owns them, except one on what came from the operation itself: that one lives as long as a tensor made by it
+/// or after it, or the two would keep each other alive.
+class NodeList {
+ public:
+  size_t size() const { return entries_.size(); }
+  bool empty() const { return entries_.empty(); }
+  void add(const std::shared_ptr<Node>& node, bool own) { entries_.push_back({own ? node : nullptr, node}); }
+  /// RuntimeError where nothing is left of the call.
+  std::shared_ptr<Node> shared(size_t i) const;
+  Node& operator[](size_t i) const { return *shared(i); }
+  Node& at(size_t i) const { return *shared(i); }
+  Node& back() const { return *shared(entries_.size() - 1); }
+
+ private:
+  struct Entry {
+    std::shared_ptr<Node> owned;
+    std::weak_ptr<Node> node;
+  };
+  std::vector<Entry> entries_;
+};
+
 /// What can stand in a model's graph: a layer, or a function of keras::ops called on symbolic tensors.
 class Operation : public std::enable_shared_from_this<Operation> {
  public:
@@ -195,8 +255,7 @@ class Operation : public std::enable_shared_from_this<Operation> {
   virtual Tensors rerun(const CallArgs& args) = 0;
   /// {"module", "class_name", "config", "registered_name"} as saved.
   virtual Value serialize() const = 0;
-  std::vector<Node>& nodes() { return nodes_; }
-  const std::vector<Node>& nodes() const { return nodes_; }
+  const NodeList& nodes() const { return nodes_; }
   /// Records a call and gives its symbolic results.
   Tensors record(CallArgs args, const std::vector<ir::Type>& types, bool is_list = false);
   /// A result of node `node`, the same tensor that the call returned.
@@ -204,7 +263,7 @@ class Operation : public std::enable_shared_from_this<Operation> {
 
  protected:
   std::string name_;
-  std::vector<Node> nodes_;
+  NodeList nodes_;
 };
 
 /// A function of keras::ops in a model's graph.

@@ -1,6 +1,7 @@
 // What lives here: the graph of Keras nodes: which operation was called on which symbolic tensors; and the counters of names.
 #include <cctype>
 #include <map>
+#include <unordered_set>
 
 #include "core/impl.h"
 
@@ -66,25 +67,50 @@ bool CallArgs::any_symbolic() const {
   return any;
 }
 
+std::shared_ptr<Node> NodeList::shared(size_t i) const {
+  if (auto node = entries_.at(i).node.lock()) return node;
+  throw RuntimeError(ErrorText{.what = "nothing is left of a call of the layer on its own output", .received = "node " + std::to_string(i),
+                               .fix = "keep a tensor that came from it, or a model of them"}.str());
+}
+
+// Whether one of the tensors came from the operation, however far back.
+static bool comes_from(const Operation* operation, const CallArgs& args) {
+  std::unordered_set<const Node*> seen;
+  std::vector<const CallArgs*> todo{&args};
+  bool found = false;
+  while (!todo.empty() && !found) {
+    const CallArgs* next = todo.back();
+    todo.pop_back();
+    next->each_tensor([&](const Tensor& t) {
+      if (!t.is_symbolic()) return;
+      const History& h = t.impl()->history;
+      found |= h.operation.get() == operation;
+      if (h.made_by && seen.insert(h.made_by.get()).second) todo.push_back(&h.made_by->args);
+    });
+  }
+  return found;
+}
+
 Tensors Operation::record(CallArgs args, const std::vector<ir::Type>& types, bool is_list) {
   int index = static_cast<int>(nodes_.size());
-  Node node{std::move(args), types, {}, {}, is_list};
+  bool own = index == 0 || !comes_from(this, args);
+  auto node = std::make_shared<Node>(Node{std::move(args), types, {}, {}, is_list});
+  nodes_.add(node, own);
   Tensors out;
   for (size_t i = 0; i < types.size(); ++i) {
-    node.output_names.push_back(unique_name("keras_tensor"));
-    out.push_back(make_symbolic(types[i], node.output_names.back(), {shared_from_this(), index, static_cast<int>(i)}));
-    node.outputs.push_back(out.back().impl());
+    node->output_names.push_back(unique_name("keras_tensor"));
+    out.push_back(make_symbolic(types[i], node->output_names.back(), {shared_from_this(), index, static_cast<int>(i), node}));
+    node->outputs.push_back(out.back().impl());
   }
-  nodes_.push_back(std::move(node));
   return out;
 }
 
 Tensor Operation::output(int node, int index) {
-  Node& n = nodes_.at(static_cast<size_t>(node));
+  std::shared_ptr<Node> n = nodes_.shared(static_cast<size_t>(node));
   size_t i = static_cast<size_t>(index);
-  if (auto alive = n.outputs.at(i).lock()) return Tensor(alive);
-  Tensor t = make_symbolic(n.output_types[i], n.output_names[i], {shared_from_this(), node, index});
-  n.outputs[i] = t.impl();
+  if (auto alive = n->outputs.at(i).lock()) return Tensor(alive);
+  Tensor t = make_symbolic(n->output_types[i], n->output_names[i], {shared_from_this(), node, index, n});
+  n->outputs[i] = t.impl();
   return t;
 }
 

@@ -206,7 +206,10 @@ std::unique_ptr<Compiled> compile(const std::function<Tensors(const Tensors&)>& 
   }
   ir::verify(g, "trace");
   if (keep_ir) c->unoptimized = g;
-  c->exe = std::make_unique<engine::Executable>(passes::optimize(g), donated);
+  std::vector<char> steady(g.params().size(), 0);
+  for (size_t k = 0; k < c->states.size(); ++k)
+    if (!c->updated[k]) c->steady.push_back(static_cast<uint32_t>(k)), steady[static_cast<size_t>(position.at(trace.states[k].param))] = 1;
+  c->exe = std::make_unique<engine::Executable>(passes::optimize(g, steady), donated, steady);
   return c;
 }
 
@@ -229,7 +232,10 @@ void Compiled::run(void* const* in, void* const* out) const {
     i[num_inputs + k] = p;
     if (updated[k]) o[at++] = p;
   }
-  exe->run(i, o);
+  // Stamps only grow, so their sum tells whether any changed.
+  uint64_t stamp = 0;
+  for (uint32_t k : steady) stamp += states[k]->stamp;
+  exe->run(i, o, stamp);
 }
 
 // ---- loops

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 
 #include <keras/base/error.h>
 
@@ -69,14 +70,14 @@ class EmptyConv final : public engine::Kernel {
   bool forward_;
 };
 
-// A kernel of one tap that skips no pixel multiplies matrices.
+// A kernel of one tap multiplies matrices, of the pixels that its strides leave.
 bool is_product(const ConvGeometry& g) {
-  return g.groups == 1 && g.taps() == 1 && g.stride == std::array<int64_t, 3>{1, 1, 1} && g.lo == std::array<int64_t, 3>{} &&
-         g.hi == std::array<int64_t, 3>{};
+  return g.groups == 1 && g.taps() == 1 && g.lo == std::array<int64_t, 3>{} && g.hi == std::array<int64_t, 3>{};
 }
+bool skips_pixels(const ConvGeometry& g) { return g.stride != std::array<int64_t, 3>{1, 1, 1}; }
 
 engine::KernelPtr product(const ConvGeometry& g, ConvPass pass) {
-  const int64_t pixels = g.n * g.in_pixels();
+  const int64_t pixels = g.n * g.out_pixels();
   const Shape x{pixels, g.c}, w{g.c, g.o}, y{pixels, g.o};
   switch (pass) {
     case ConvPass::Forward: return make_dot({g.dtype, x, w, {1}, {0}, {}, {}, g.epilogue});
@@ -86,11 +87,61 @@ engine::KernelPtr product(const ConvGeometry& g, ConvPass pass) {
   return make_dot({g.dtype, x, y, {0}, {0}, {}, {}, {}});
 }
 
+// The product over the pixels that strides leave, which are gathered before it (or scattered into zeros after it).
+class StridedProduct final : public engine::Kernel {
+ public:
+  StridedProduct(const ConvGeometry& g, ConvPass pass)
+      : g_(g), pass_(pass), inner_(product(g, pass)), row_(static_cast<size_t>(g.c) * dtype_size(g.dtype)),
+        bytes_((static_cast<size_t>(g.n * g.out_pixels()) * row_ + 63) / 64 * 64), text_(std::string("strided ") + inner_->describe()) {}
+  size_t scratch_bytes() const override { return bytes_ + inner_->scratch_bytes(); }
+  size_t prepared_bytes(size_t input) const override { return input == 1 && pass_ != ConvPass::BackwardFilter ? inner_->prepared_bytes(1) : 0; }
+  void prepare(size_t input, const void* from, void* to, void* scratch) const override { inner_->prepare(input, from, to, scratch); }
+  void take_prepared(size_t input) override { inner_->take_prepared(input); }
+  const char* describe() const override { return text_.c_str(); }
+  void run(void* const* in, void* const* out, void* scratch) const override {
+    void* rest = static_cast<char*>(scratch) + bytes_;
+    if (pass_ == ConvPass::BackwardInput) {
+      void* to[] = {scratch};
+      inner_->run(in, to, rest);
+      move(static_cast<char*>(out[0]), static_cast<const char*>(scratch));
+      return;
+    }
+    move(static_cast<char*>(scratch), static_cast<const char*>(in[0]));
+    const bool forward = pass_ == ConvPass::Forward, one = forward && (g_.epilogue.bias || g_.epilogue.add), two = forward && g_.epilogue.bias && g_.epilogue.add;
+    void* from[] = {scratch, in[1], one ? in[2] : nullptr, two ? in[3] : nullptr};
+    inner_->run(from, out, rest);
+  }
+
+ private:
+  void move(char* to, const char* from) const {
+    const bool scatter = pass_ == ConvPass::BackwardInput;
+    if (scatter) parallel_for(g_.n, 1, [&](int64_t a, int64_t b) { std::memset(to + static_cast<size_t>(a * g_.in_pixels()) * row_, 0, static_cast<size_t>((b - a) * g_.in_pixels()) * row_); });
+    const int64_t lines = g_.n * g_.out[0] * g_.out[1], width = g_.out[2];
+    parallel_for(lines, std::max<int64_t>(1, (int64_t{1} << 14) / std::max<int64_t>(1, width * g_.c)), [&](int64_t begin, int64_t end) {
+      for (int64_t l = begin; l < end; ++l) {
+        const int64_t y = l % g_.out[1], z = l / g_.out[1] % g_.out[0], n = l / g_.out[1] / g_.out[0];
+        const int64_t first = ((n * g_.in[0] + z * g_.stride[0]) * g_.in[1] + y * g_.stride[1]) * g_.in[2];
+        for (int64_t x = 0; x < width; ++x) {
+          const size_t dense = static_cast<size_t>(l * width + x) * row_, spread = static_cast<size_t>(first + x * g_.stride[2]) * row_;
+          std::memcpy(to + (scatter ? spread : dense), from + (scatter ? dense : spread), row_);
+        }
+      }
+    });
+  }
+
+  ConvGeometry g_;
+  ConvPass pass_;
+  engine::KernelPtr inner_;
+  size_t row_, bytes_;
+  std::string text_;
+};
+
 engine::KernelPtr make(const ConvDesc& desc, ConvPass pass) {
   ConvGeometry g = geometry(desc);
   const Shape& out = pass == ConvPass::Forward ? desc.y : pass == ConvPass::BackwardInput ? desc.x : desc.w;
   if (desc.x.numel() == 0 || desc.w.numel() == 0 || desc.y.numel() == 0)
     return std::make_unique<EmptyConv>(g, out.numel(), pass == ConvPass::Forward);
+  if (is_product(g) && skips_pixels(g)) return std::make_unique<StridedProduct>(g, pass);
   if (is_product(g)) return product(g, pass);
   const bool half = g.dtype == DType::Float16 || g.dtype == DType::BFloat16;
   if (g.dtype == DType::Float32 || g.dtype == DType::BFloat16) {

@@ -94,6 +94,13 @@ void check(DType dtype, Shape xs, Shape ws, Options o) {
     if (o.epilogue.bias) in.push_back(&bias);
     if (o.epilogue.add) in.push_back(&add);
     testing::expect_close(testing::run_kernel(*k, in, dtype, d.y.numel()), y, dtype, noise(*k) * (std::sqrt(steps) + 1), "y");
+    if (const size_t bytes = k->prepared_bytes(1)) {
+      k->take_prepared(1);
+      SCOPED_TRACE(std::string("prepared: ") + k->describe());
+      const Buffer form = testing::prepared(*k, 1, w, bytes);
+      in[1] = &form;
+      testing::expect_close(testing::run_kernel(*k, in, dtype, d.y.numel()), y, dtype, noise(*k) * (std::sqrt(steps) + 1), "y");
+    }
   }
   if (!o.gradients) return;
   {
@@ -188,6 +195,14 @@ TEST(Conv, LargeOnesInPieces) {
   check(DType::Float32, {20, 28, 28, 1}, {3, 3, 1, 32}, {.epilogue = {.bias = true, .act = Act::Relu}});
   check(DType::Float32, {8, 20, 20, 64}, {3, 3, 1, 64}, {.lo = {1, 1}, .hi = {1, 1}, .groups = 64});
   check(DType::BFloat16, {9, 14, 14, 32}, {3, 3, 32, 32}, {.lo = {1, 1}, .hi = {1, 1}, .epilogue = {.bias = true, .act = Act::Relu}});
+}
+
+TEST(Conv, WinogradOfKeptWeights) {
+  const Options same{.lo = {1, 1}, .hi = {1, 1}, .epilogue = {.bias = true, .act = Act::Relu, .add = true}, .gradients = false};
+  for (const int64_t size : {14, 15, 17, 28, 30}) check(DType::Float32, {1, size, size, 48}, {3, 3, 48, 32}, same);  // one image in two halves
+  check(DType::Float32, {1, 26, 20, 32}, {3, 3, 32, 64}, {.epilogue = {.bias = true}, .gradients = false});
+  check(DType::Float32, {3, 9, 9, 64}, {3, 3, 64, 64}, same);
+  check(DType::Float32, {5, 14, 14, 40}, {3, 3, 40, 50}, same);
 }
 
 TEST(Conv, NanStaysNan) {

@@ -35,22 +35,35 @@ bool has_bfloat16() {
 #endif
 }
 
-// Winograd's transforms and the reorders around it are paid back where pixels and channels are many: the bounds are measured, for 3×3 of stride 1.
-bool winograd_pays(const ConvGeometry& g, ConvPass pass) {
+bool winograd_can(const ConvGeometry& g) {
   if (!has_avx512() || g.dtype != DType::Float32 || g.rank != 2 || g.groups != 1) return false;
   for (size_t i = 1; i < 3; ++i) {
     if (g.kernel[i] != 3 || g.stride[i] != 1 || g.dilation[i] != 1 || g.lo[i] > 1) return false;
     if (g.lo[i] != g.hi[i]) return false;  // oneDNN 2.6.3's backward input is wrong where the two sides differ
   }
+  return true;
+}
+
+// Winograd's transforms and the reorders around it are paid back where pixels and channels are many: the bounds are measured, for 3×3 of stride 1.
+bool winograd_pays(const ConvGeometry& g, ConvPass pass) {
+  if (!winograd_can(g)) return false;
   const int64_t pixels = g.n * g.out_pixels();
   if (pixels < 600) return false;
   if (pass == ConvPass::BackwardFilter) return g.c >= 64 && g.o >= 64;
   return g.c >= 32 && g.o >= 32;
 }
 
+// The same for weights that are transformed once and kept: a few pixels pay already, unless the transformed weights leave the cache.
+bool settled_winograd_pays(const ConvGeometry& g) {
+  return winograd_can(g) && g.c >= 32 && g.o >= 32 && g.n * g.out_pixels() >= 150 && g.c * g.o <= (1 << 17);
+}
+
+enum class Algorithm { Direct, Winograd, SettledWinograd };
+
 class DnnlConv final : public engine::Kernel {
  public:
-  DnnlConv(const ConvGeometry& g, ConvPass pass, bool winograd) : g_(g), pass_(pass), winograd_(winograd), element_(dtype_size(g.dtype)) {
+  DnnlConv(const ConvGeometry& g, ConvPass pass, Algorithm algorithm)
+      : g_(g), pass_(pass), winograd_(algorithm != Algorithm::Direct), settled_(algorithm == Algorithm::SettledWinograd), element_(dtype_size(g.dtype)) {
     single_threaded_openmp();
     good_ = build();
     if (!good_) return;
@@ -69,15 +82,23 @@ class DnnlConv final : public engine::Kernel {
   }
   bool good() const { return good_; }
   size_t scratch_bytes() const override { return total_scratch_; }
+  size_t prepared_bytes(size_t input) const override { return input == 1 ? weights_bytes_ : 0; }
+  void prepare(size_t, const void* from, void* to, void* scratch) const override {
+    single_threaded_openmp();
+    void* data[] = {const_cast<void*>(from), to};
+    weights_reorder_->run(data, scratch);
+  }
+  void take_prepared(size_t) override { weights_prepared_ = true; }
   const char* describe() const override { return text_.c_str(); }
 
   void run(void* const* in, void* const* out, void* scratch) const override {
     single_threaded_openmp();
     char* at = static_cast<char*>(scratch);
-    const void* bias = g_.epilogue.bias ? in[2] : nullptr;
-    const char* add = g_.epilogue.add ? static_cast<const char*>(in[g_.epilogue.bias ? 3 : 2]) : nullptr;
+    const bool forward = pass_ == ConvPass::Forward;
+    const void* bias = forward && g_.epilogue.bias ? in[2] : nullptr;
+    const char* add = forward && g_.epilogue.add ? static_cast<const char*>(in[g_.epilogue.bias ? 3 : 2]) : nullptr;
     void* weights = pass_ == ConvPass::BackwardFilter ? out[0] : in[1];
-    if (weights_reorder_ != nullptr && pass_ != ConvPass::BackwardFilter) {
+    if (weights_reorder_ != nullptr && pass_ != ConvPass::BackwardFilter && !weights_prepared_) {
       void* data[] = {in[1], at};
       weights_reorder_->run(data, nullptr);
       weights = at;
@@ -143,6 +164,7 @@ class DnnlConv final : public engine::Kernel {
 
   shim::ConvArgs arguments(const Part& p, bool any_activations) const {
     shim::ConvArgs a;
+    a.settled = settled_;
     a.algorithm = winograd_ ? dnnl::algorithm::convolution_winograd : dnnl::algorithm::convolution_direct;
     a.src = activations(p.n, g_.c, g_.in, p.in_rows, any_activations);
     a.dst = activations(p.n, g_.o, g_.out, p.out_rows, any_activations);
@@ -237,9 +259,9 @@ class DnnlConv final : public engine::Kernel {
   }
 
   bool build() {
-    // Winograd transforms the kernel anew in each call, which takes this many pixels to pay.
+    // Winograd transforms the kernel anew in each call, unless it is settled, which takes this many pixels to pay.
     double least_images = kPieceFlops / g_.flops();
-    if (winograd_) least_images = std::max(least_images, 2048.0 / static_cast<double>(g_.out_pixels()));
+    if (winograd_ && !settled_) least_images = std::max(least_images, 2048.0 / static_cast<double>(g_.out_pixels()));
     int64_t images = std::clamp<int64_t>(static_cast<int64_t>(least_images + 0.999), 1, g_.n);
     if (pass_ == ConvPass::BackwardFilter) {
       // Each piece costs a partial sum of the kernel's size: few pieces.
@@ -250,9 +272,12 @@ class DnnlConv final : public engine::Kernel {
     }
     int64_t cuts = 1;  // of an image, by rows
     if (pass_ == ConvPass::Forward && !winograd_ && images == 1 && g_.n < 8) {
-      cuts = std::max<int64_t>(1, std::min({(8 + g_.n - 1) / g_.n, static_cast<int64_t>(g_.flops() / kPieceFlops), g_.out[outer()] / 4}));
+      cuts = std::max<int64_t>(1, std::min({(8 + g_.n - 1) / g_.n, static_cast<int64_t>(g_.flops() / kPieceFlops), g_.out[outer()] / 3}));
     }
-    const int64_t rows = (g_.out[outer()] + cuts - 1) / cuts;
+    // Winograd takes one side of padding at most from a cut image: two halves, of even height because it works on tiles.
+    if (settled_ && g_.n == 1 && g_.out[outer()] >= 14) cuts = 2;
+    int64_t rows = (g_.out[outer()] + cuts - 1) / cuts;
+    if (settled_ && cuts > 1) rows = (rows + 1) / 2 * 2;
     std::map<Part, size_t> known;
     for (int64_t n = 0; n < g_.n; n += images) {
       for (int64_t r = 0; r < g_.out[outer()]; r += rows) {
@@ -328,7 +353,7 @@ class DnnlConv final : public engine::Kernel {
 
   ConvGeometry g_;
   ConvPass pass_;
-  bool winograd_, good_ = false, have_weights_ = false;
+  bool winograd_, settled_, good_ = false, have_weights_ = false, weights_prepared_ = false;
   size_t element_;
   Md weights_md_;
   DnnlCallPtr weights_reorder_;
@@ -339,6 +364,35 @@ class DnnlConv final : public engine::Kernel {
   std::string text_;
 };
 
+// A forward convolution that changes its algorithm when it learns that its weights seldom change.
+class ForwardConv final : public engine::Kernel {
+ public:
+  ForwardConv(const ConvGeometry& g, std::unique_ptr<DnnlConv> now) : g_(g), now_(std::move(now)) {}
+  size_t scratch_bytes() const override { return now_->scratch_bytes(); }
+  size_t prepared_bytes(size_t input) const override {
+    if (input != 1) return 0;
+    if (!asked_ && settled_winograd_pays(g_)) {
+      settled_ = std::make_unique<DnnlConv>(g_, ConvPass::Forward, Algorithm::SettledWinograd);
+      if (!settled_->good()) settled_ = nullptr;
+    }
+    asked_ = true;
+    return (settled_ ? settled_ : now_)->prepared_bytes(1);
+  }
+  void take_prepared(size_t input) override {
+    if (settled_) now_ = std::move(settled_);
+    now_->take_prepared(input);
+  }
+  void prepare(size_t input, const void* from, void* to, void* scratch) const override { now_->prepare(input, from, to, scratch); }
+  const char* describe() const override { return now_->describe(); }
+  void run(void* const* in, void* const* out, void* scratch) const override { now_->run(in, out, scratch); }
+
+ private:
+  ConvGeometry g_;
+  std::unique_ptr<DnnlConv> now_;
+  mutable std::unique_ptr<DnnlConv> settled_;  // planned when it is first asked for
+  mutable bool asked_ = false;
+};
+
 }  // namespace
 
 engine::KernelPtr make_dnnl_conv(const ConvGeometry& g, ConvPass pass) {
@@ -346,13 +400,12 @@ engine::KernelPtr make_dnnl_conv(const ConvGeometry& g, ConvPass pass) {
   for (size_t i = 0; i < 3; ++i) {
     if (g.lo[i] < 0 || g.hi[i] < 0) return nullptr;
   }
-  if (winograd_pays(g, pass)) {
-    auto kernel = std::make_unique<DnnlConv>(g, pass, true);
-    if (kernel->good()) return kernel;
-  }
-  auto kernel = std::make_unique<DnnlConv>(g, pass, false);
-  if (kernel->good()) return kernel;
-  return nullptr;
+  std::unique_ptr<DnnlConv> kernel;
+  if (winograd_pays(g, pass)) kernel = std::make_unique<DnnlConv>(g, pass, Algorithm::Winograd);
+  if (!kernel || !kernel->good()) kernel = std::make_unique<DnnlConv>(g, pass, Algorithm::Direct);
+  if (!kernel->good()) return nullptr;
+  if (pass == ConvPass::Forward) return std::make_unique<ForwardConv>(g, std::move(kernel));
+  return kernel;
 }
 
 }  // namespace keras::cpu

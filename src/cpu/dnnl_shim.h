@@ -21,6 +21,7 @@ inline dnnl::memory::data_type data_type(DType d) {
 
 /// What a convolution is to oneDNN; dilations are Keras' (1 = dense) less one. `bias` may be a zero descriptor.
 struct ConvArgs {
+  bool settled = false;  // forward with weights that seldom change: their form may be dear to make (Winograd's transform)
   dnnl::algorithm algorithm = dnnl::algorithm::convolution_direct;
   Md src, weights, bias, dst;
   Md forward_weights;  // of the forward pass that a gradient wants to see; zero where `weights` does
@@ -38,6 +39,8 @@ inline ConvArgs forward_of(ConvArgs c) {
   return c;
 }
 
+inline dnnl::prop_kind kind_of(const ConvArgs& c) { return c.settled ? dnnl::prop_kind::forward_inference : dnnl::prop_kind::forward_training; }
+
 // Each maker returns an empty descriptor where the library has no implementation.
 #if DNNL_VERSION_MAJOR >= 3
 
@@ -47,7 +50,7 @@ inline dnnl::matmul::primitive_desc matmul_pd(const dnnl::engine& eng, const Md&
 }
 inline dnnl::convolution_forward::primitive_desc conv_forward_pd(const dnnl::engine& eng, const ConvArgs& c,
                                                                  const dnnl::primitive_attr& attr) {
-  return dnnl::convolution_forward::primitive_desc(eng, dnnl::prop_kind::forward_training, c.algorithm, c.src, c.weights, c.bias, c.dst,
+  return dnnl::convolution_forward::primitive_desc(eng, kind_of(c), c.algorithm, c.src, c.weights, c.bias, c.dst,
                                                    c.strides, c.dilations, c.pad_lo, c.pad_hi, attr, true);
 }
 inline dnnl::convolution_backward_data::primitive_desc conv_backward_data_pd(const dnnl::engine& eng, const ConvArgs& c,
@@ -76,7 +79,7 @@ inline dnnl::matmul::primitive_desc matmul_pd(const dnnl::engine& eng, const Md&
 inline dnnl::convolution_forward::primitive_desc conv_forward_pd(const dnnl::engine& eng, const ConvArgs& c,
                                                                  const dnnl::primitive_attr& attr) {
   using Desc = dnnl::convolution_forward::desc;
-  const auto kind = dnnl::prop_kind::forward_training;
+  const auto kind = kind_of(c);
   try {
     const auto d = is_zero(c.bias) ? Desc(kind, c.algorithm, c.src, c.weights, c.dst, c.strides, c.dilations, c.pad_lo, c.pad_hi)
                                    : Desc(kind, c.algorithm, c.src, c.weights, c.bias, c.dst, c.strides, c.dilations, c.pad_lo, c.pad_hi);

@@ -84,6 +84,14 @@ inline Buffer run_kernel(const engine::Kernel& k, const std::vector<const Buffer
   return first;
 }
 
+/// The form that the kernel makes of an input that is kept (engine/kernel.h).
+inline Buffer prepared(const engine::Kernel& k, size_t input, const Buffer& from, size_t bytes) {
+  Buffer form(DType::UInt8, static_cast<int64_t>(bytes)), scratch(DType::UInt8, static_cast<int64_t>(k.scratch_bytes()));
+  k.prepare(input, from.data(), form.data(), scratch.data());
+  EXPECT_TRUE(form.guard_intact() && scratch.guard_intact()) << k.describe();
+  return form;
+}
+
 inline double activation(const Epilogue& e, double x) {
   switch (e.act) {
     case Epilogue::Act::None: return x;

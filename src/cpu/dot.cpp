@@ -19,7 +19,8 @@ namespace keras::cpu {
 namespace {
 
 constexpr double kPieceFlops = 2e6;  // about what waking a thread must earn
-constexpr int64_t kMostPieces = 32;
+// Pieces of large products share what they pack of the operands, so the fewer the better: more than a few only where each is still large.
+constexpr double kFewPieces = 8, kMostPieces = 32, kLargePieceFlops = 5e8;
 
 // ---------------------------------------------------------------------------------------------------------------- axes
 
@@ -185,15 +186,23 @@ class DotKernel final : public engine::Kernel {
   /// False where oneDNN would run its slow reference code.
   bool good() const { return good_; }
   size_t scratch_bytes() const override { return total_scratch_; }
+  size_t prepared_bytes(size_t input) const override { return input < 2 ? form_of(input).bytes : 0; }
+  void prepare(size_t input, const void* from, void* to, void*) const override { run_pack(form_of(input), element_, to, from); }
+  void take_prepared(size_t input) override;
   const char* describe() const override { return text_.c_str(); }
   void run(void* const* in, void* const* out, void* scratch) const override;
 
  private:
+  bool is_a(size_t input) const { return (input == 0) != swapped_; }
+  // The form in which an operand that seldom changes is best kept: a dense copy where one is made anyway, and b in its natural order, which
+  // saves packing it strip by strip.
+  const Pack& form_of(size_t input) const { return is_a(input) ? a_pack_ : b_pack_.bytes > 0 ? b_pack_ : b_form_; }
   struct Pointers {
     const char *a, *b, *bias, *add;
     char *c, *partial;
   };
   void collapse(const DotDesc& desc);
+  void lay_out();
   void cut();
   Engine choose(int64_t m) const;
   void prepare_calls();
@@ -211,6 +220,8 @@ class DotKernel final : public engine::Kernel {
   Axes a_batch_, b_batch_;  // of equal sizes, outermost first
   int64_t a_rs_ = 0, a_cs_ = 0, b_rs_ = 0, b_cs_ = 0;
   Pack a_pack_, b_pack_;
+  Pack b_form_;
+  bool a_packed_ = false, b_packed_ = false;  // the operand comes as a dense copy already
   Cut m_cut_, n_cut_, k_cut_;
   int64_t batch_grain_ = 1;
   std::array<Engine, 8> engine_{};
@@ -270,6 +281,24 @@ Axes joined(std::initializer_list<Axes> groups) {
 
 DotKernel::DotKernel(const DotDesc& desc) : dtype_(desc.dtype), element_(dtype_size(desc.dtype)), epilogue_(desc.epilogue) {
   collapse(desc);
+  lay_out();
+  if (engine_[0] == Engine::Own && b_pack_.bytes == 0 && b_cs_ != 1 && !swapped_) {
+    b_form_.axes = merged(joined({b_batch_, {{k_, b_rs_}, {n_, b_cs_}}}));
+    b_form_.bytes = static_cast<size_t>(product(b_batch_) * k_ * n_) * element_;
+  }
+}
+
+void DotKernel::take_prepared(size_t input) {
+  (is_a(input) ? a_packed_ : b_packed_) = true;
+  if (is_a(input) || b_pack_.bytes > 0) return;
+  b_rs_ = n_, b_cs_ = 1;
+  int64_t stride = k_ * n_;
+  for (size_t i = b_batch_.size(); i-- > 0; stride *= b_batch_[i].size) b_batch_[i].stride = stride;
+  lay_out();
+}
+
+void DotKernel::lay_out() {
+  slot_bytes_ = partial_bytes_ = 0;
   cut();
   prepare_calls();
   const int64_t pieces = batch_ * m_cut_.count * n_cut_.count * k_cut_.count;
@@ -385,7 +414,7 @@ void DotKernel::cut() {
   if (m_ <= 4) flops *= 4;  // bound by memory
   if (dtype_ == DType::Float64) flops *= 2;
   else if (!is_floating(dtype_)) flops *= 16;
-  const double want_all = std::min(flops * static_cast<double>(batch_) / kPieceFlops, static_cast<double>(kMostPieces));
+  const double all = flops * static_cast<double>(batch_), want_all = std::min(all / kPieceFlops, std::clamp(all / kLargePieceFlops, kFewPieces, kMostPieces));
   batch_grain_ = std::max<int64_t>(1, static_cast<int64_t>(kPieceFlops / flops));
   const int64_t want = static_cast<int64_t>(want_all / static_cast<double>(batch_));
   if (want < 2) return;
@@ -578,14 +607,14 @@ void DotKernel::run(void* const* in, void* const* out, void* scratch) const {
     return;
   }
   char* slots = static_cast<char*>(scratch);
-  const auto pack = [&](const Pack& k, const char** from) {
-    if (k.bytes == 0) return;
+  const auto pack = [&](const Pack& k, bool packed, const char** from) {
+    if (k.bytes == 0 || packed) return;
     run_pack(k, element_, slots, *from);
     *from = slots;
     slots += aligned_bytes(k.bytes);
   };
-  pack(a_pack_, &p.a);
-  pack(b_pack_, &p.b);
+  pack(a_pack_, a_packed_, &p.a);
+  pack(b_pack_, b_packed_, &p.b);
   if (partial_bytes_ > 0) p.partial = slots, slots += partial_bytes_;
   if (uses_dnnl_) single_threaded_openmp();
 

@@ -84,14 +84,25 @@ void check(const DotDesc& d) {
   const Buffer got = testing::run_kernel(*kernel, in, d.dtype, out.numel());
   int64_t depth = 1;
   for (const int a : d.lhs_contract) depth *= d.lhs[a];
-  testing::expect_close(got, reference(d, lhs, rhs, d.epilogue.bias ? &bias : nullptr, d.epilogue.add ? &add : nullptr), d.dtype,
-                        std::sqrt(static_cast<double>(depth)) + 1, "dot");
+  const auto want = reference(d, lhs, rhs, d.epilogue.bias ? &bias : nullptr, d.epilogue.add ? &add : nullptr);
+  testing::expect_close(got, want, d.dtype, std::sqrt(static_cast<double>(depth)) + 1, "dot");
+  for (size_t i = 0; i < 2; ++i) {
+    const size_t bytes = kernel->prepared_bytes(i);
+    if (bytes == 0) continue;
+    kernel->take_prepared(i);
+    const Buffer form = testing::prepared(*kernel, i, i == 0 ? lhs : rhs, bytes);
+    in[i] = &form;
+    testing::expect_close(testing::run_kernel(*kernel, in, d.dtype, out.numel()), want, d.dtype, std::sqrt(static_cast<double>(depth)) + 1, "dot of a kept operand");
+    in[i] = i == 0 ? &lhs : &rhs;
+    break;  // the kernel is now made for this one
+  }
 }
 
 TEST(Dot, MatricesInEveryTransposition) {
   const std::vector<std::array<int64_t, 3>> sizes{{1, 1, 1},    {32, 784, 128}, {32, 128, 10}, {1, 784, 128}, {5, 7, 3},
                                                   {13, 17, 33}, {100, 64, 70},  {1, 300, 1},   {64, 1, 20},   {257, 40, 1},
-                                                  {1, 40, 257}, {2, 1030, 40},  {65, 130, 67}, {33, 1, 1},    {128, 256, 300}};
+                                                  {1, 40, 257}, {2, 1030, 40},  {65, 130, 67}, {33, 1, 1},    {128, 256, 300},
+                                                  {205, 333, 70}, {71, 50, 517}, {64, 1024, 96}};
   for (const DType dtype : {DType::Float32, DType::Float64, DType::BFloat16, DType::Float16}) {
     for (const auto& [m, k, n] : sizes) {
       if (dtype == DType::Float16 && m * n * k > 300000) continue;

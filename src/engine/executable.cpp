@@ -10,6 +10,8 @@
 #include <mutex>
 #include <unordered_map>
 
+#include <sys/mman.h>
+
 #include "engine/memory.h"
 #include "passes/passes.h"
 
@@ -51,19 +53,23 @@ static Graph expand_definitions(const Graph& g) {
   return to;
 }
 
-Executable::Executable(Graph graph, std::vector<std::pair<int, int>> donated) : graph_(expand_definitions(graph)) { plan(donated); }
+Executable::Executable(Graph graph, std::vector<std::pair<int, int>> donated, std::vector<char> steady, bool kept_by_caller)
+    : graph_(expand_definitions(graph)), kept_by_caller_(kept_by_caller) {
+  plan(donated, steady);
+}
 
 namespace {
-enum class Where : uint8_t { None, Input, Output, Arena, Constant };
+enum class Where : uint8_t { None, Input, Output, Arena, Constant, Kept };
 struct Storage {
   Where where = Where::None;
   uint32_t index = 0;       // input or output number
   int block = -1;           // arena block
   const void* address = nullptr;
+  size_t offset = 0;        // in the kept block
 };
 struct Block {
   size_t bytes = 0;
-  int first = 0, last = 0;  // steps during which it is in use
+  int first = 0, last = 0;  // steps during which it is in use; what is settled happens before step 0
   size_t offset = 0;
 };
 struct CopyKernel : Kernel {
@@ -76,7 +82,10 @@ struct CopyKernel : Kernel {
 };
 }  // namespace
 
-void Executable::plan(const std::vector<std::pair<int, int>>& donated) {
+// Values made of constants alone are kept only while they are small: an iota is, a block of zeros takes its turn in the arena.
+static constexpr size_t kKeptConstant = 1 << 16;
+
+void Executable::plan(const std::vector<std::pair<int, int>>& donated, const std::vector<char>& steady) {
   const Graph& g = graph_;
   size_t nv = g.num_values();
   int count = static_cast<int>(g.nodes().size());
@@ -90,6 +99,24 @@ void Executable::plan(const std::vector<std::pair<int, int>>& donated) {
   for (const Node& n : g.nodes())
     if (n.prim->alias) root[static_cast<size_t>(n.outputs[0])] = root[static_cast<size_t>(n.inputs[0])];
   auto rootof = [&](ValueId v) { return root[static_cast<size_t>(v)]; };
+
+  // Settled: depends on steady parameters and constants alone.
+  enum : char { Constant, Settled, Varies };
+  std::vector<char> settled(nv, Varies);
+  for (size_t i = 0; i < g.params().size(); ++i)
+    if (i < steady.size() && steady[i]) settled[static_cast<size_t>(g.params()[i])] = Settled;
+  std::vector<char> kept_node(g.nodes().size(), 0);
+  for (int i = 0; i < count; ++i) {
+    const Node& n = g.nodes()[static_cast<size_t>(i)];
+    char state = Constant;
+    for (ValueId v : n.inputs) state = std::max(state, settled[static_cast<size_t>(v)]);
+    size_t bytes = 0;
+    for (ValueId v : n.outputs) bytes += bytes_for(g.type(v));
+    if (state == Constant && !n.prim->is("constant") && !n.prim->alias && bytes > kKeptConstant) state = Varies;
+    for (ValueId v : n.outputs) settled[static_cast<size_t>(v)] = state;
+    kept_node[static_cast<size_t>(i)] = state != Varies && !n.prim->is("constant") && !n.prim->alias;
+  }
+  auto is_kept = [&](ValueId v) { int n = g.value(root[static_cast<size_t>(v)]).node; return n >= 0 && kept_node[static_cast<size_t>(n)]; };
 
   std::vector<int> last(nv, -1);
   for (int i = 0; i < count; ++i)
@@ -117,7 +144,7 @@ void Executable::plan(const std::vector<std::pair<int, int>>& donated) {
   for (size_t o = 0; o < g.outputs.size(); ++o) {
     ValueId v = g.outputs[o];
     int node = g.value(v).node;
-    bool direct = node >= 0 && rootof(v) == v && !taken[static_cast<size_t>(v)] && !g.nodes()[static_cast<size_t>(node)].prim->is("constant");
+    bool direct = node >= 0 && rootof(v) == v && !taken[static_cast<size_t>(v)] && !is_kept(v) && !g.nodes()[static_cast<size_t>(node)].prim->is("constant");
     if (direct && donor[o] >= 0) {
       ValueId p = g.params()[static_cast<size_t>(donor[o])];
       int l = last[static_cast<size_t>(p)];
@@ -167,11 +194,65 @@ void Executable::plan(const std::vector<std::pair<int, int>>& donated) {
     storage[static_cast<size_t>(v)] = {Where::Constant, 0, -1, constants_.data() + offset};
   }
 
+  // Kernels first: they say which settled inputs they want in a form of their own, and so which kept values the steps read as they are.
+  std::vector<KernelPtr> kernels(g.nodes().size());
+  auto keep = [&](size_t bytes) { return std::exchange(kept_bytes_, kept_bytes_ + rounded(std::max<size_t>(bytes, 1))); };
+  auto keep_value = [&](ValueId v) {
+    Storage& s = storage[static_cast<size_t>(rootof(v))];
+    if (!is_kept(v) || s.where == Where::Kept) return;
+    s.where = Where::Kept;
+    s.offset = keep(bytes_for(g.type(rootof(v))));
+  };
+  struct Form {
+    int node;
+    size_t input;
+    ValueId value;
+    size_t offset;
+  };
+  std::vector<Form> forms;
+  for (int i = 0; i < count; ++i) {
+    const Node& n = g.nodes()[static_cast<size_t>(i)];
+    if (n.prim->alias || n.prim->is("constant")) continue;
+    KernelPtr& kernel = kernels[static_cast<size_t>(i)] = make_kernel(g, n);
+    scratch_bytes_ = std::max(scratch_bytes_, rounded(kernel->scratch_bytes()));
+    if (kept_node[static_cast<size_t>(i)]) continue;
+    for (size_t k = 0; k < n.inputs.size(); ++k) {
+      ValueId v = n.inputs[k];
+      if (settled[static_cast<size_t>(v)] == Varies) continue;
+      if (size_t bytes = kernel->prepared_bytes(k)) {
+        forms.push_back({i, k, rootof(v), keep(bytes)});
+        kernel->take_prepared(k);
+        scratch_bytes_ = std::max(scratch_bytes_, rounded(kernel->scratch_bytes()));
+      } else {
+        keep_value(v);
+      }
+    }
+  }
+  for (const Final& f : copies) keep_value(f.value);
+  num_forms_ = forms.size();
+  if (!kept_by_caller_) kept_ = Buffer(kept_bytes_);
+
   // Blocks: an elementwise result takes over the block of an operand that dies with it, else a block of its own.
   std::vector<Block> blocks;
   for (int i = 0; i < count; ++i) {
     const Node& n = g.nodes()[static_cast<size_t>(i)];
     if (n.prim->alias || n.prim->is("constant")) continue;
+    if (kept_node[static_cast<size_t>(i)]) {
+      // What only settled nodes and the making of forms read passes through the arena before the first step.
+      for (ValueId v : n.outputs) {
+        Storage& s = storage[static_cast<size_t>(v)];
+        if (s.where != Where::None) continue;
+        int end = i;
+        for (int j = i + 1; j < count; ++j)
+          if (kept_node[static_cast<size_t>(j)])
+            for (ValueId u : g.nodes()[static_cast<size_t>(j)].inputs)
+              if (rootof(u) == v) end = j;
+        s.where = Where::Arena;
+        s.block = static_cast<int>(blocks.size());
+        blocks.push_back({bytes_for(g.type(v)), i - count, end - count});
+      }
+      continue;
+    }
     std::vector<int> used;
     for (ValueId v : n.outputs) {
       Storage& s = storage[static_cast<size_t>(v)];
@@ -220,6 +301,7 @@ void Executable::plan(const std::vector<std::pair<int, int>>& donated) {
     const Storage& s = storage[static_cast<size_t>(r)];
     uint32_t position = static_cast<uint32_t>(table_size_++);
     switch (s.where) {
+      case Where::Kept: kept_slots_.emplace_back(position, s.offset); break;
       case Where::Input: input_patches_.push_back({position, s.index}); break;
       case Where::Output: output_patches_.push_back({position, s.index}); break;
       case Where::Arena: arena_slots_.emplace_back(position, blocks[static_cast<size_t>(s.block)].offset); break;
@@ -227,14 +309,45 @@ void Executable::plan(const std::vector<std::pair<int, int>>& donated) {
       case Where::None: throw RuntimeError("planner: a value has no storage\n" + g.str());
     }
   };
-  for (int i = 0; i < count; ++i) {
+  auto add_kept_slot = [&](size_t offset) {
+    kept_slots_.emplace_back(static_cast<uint32_t>(table_size_), offset);
+    return static_cast<uint32_t>(table_size_++);
+  };
+  auto add_forms = [&](Settling& to, auto&& of) {
+    for (const Form& f : forms)
+      if (of(f.value)) {
+        uint32_t from = static_cast<uint32_t>(table_size_);
+        add_slot(f.value);
+        to.forms.push_back({kernels[static_cast<size_t>(f.node)].get(), f.input, from, add_kept_slot(f.offset)});
+      }
+  };
+  auto add_step = [&](int i, bool settling) {
     const Node& n = g.nodes()[static_cast<size_t>(i)];
-    if (n.prim->alias || n.prim->is("constant")) continue;
-    Step step{make_kernel(g, n), static_cast<uint32_t>(table_size_), 0};
-    for (ValueId v : n.inputs) add_slot(v);
+    Step step{nullptr, static_cast<uint32_t>(table_size_), 0};
+    for (size_t k = 0; k < n.inputs.size(); ++k) {
+      auto form = std::find_if(forms.begin(), forms.end(), [&](const Form& f) { return !settling && f.node == i && f.input == k; });
+      if (form == forms.end()) add_slot(n.inputs[k]);
+      else add_kept_slot(form->offset);
+    }
     step.out = static_cast<uint32_t>(table_size_);
     for (ValueId v : n.outputs) add_slot(v);
-    scratch_bytes_ = std::max(scratch_bytes_, rounded(step.kernel->scratch_bytes()));
+    return step;
+  };
+  Settling given{{nullptr, 0, 0}, -1, {}};
+  add_forms(given, [&](ValueId v) { return !is_kept(v); });
+  if (!given.forms.empty()) settling_.push_back(std::move(given));
+  for (int i = 0; i < count; ++i) {
+    if (!kept_node[static_cast<size_t>(i)]) continue;
+    Settling s{add_step(i, true), i, {}};
+    add_forms(s, [&](ValueId v) { return g.value(v).node == i; });
+    s.step.kernel = std::move(kernels[static_cast<size_t>(i)]);
+    settling_.push_back(std::move(s));
+  }
+  for (int i = 0; i < count; ++i) {
+    const Node& n = g.nodes()[static_cast<size_t>(i)];
+    if (n.prim->alias || n.prim->is("constant") || kept_node[static_cast<size_t>(i)]) continue;
+    Step step = add_step(i, false);
+    step.kernel = std::move(kernels[static_cast<size_t>(i)]);
     steps_.push_back(std::move(step));
     step_node_.push_back(i);
   }
@@ -246,14 +359,32 @@ void Executable::plan(const std::vector<std::pair<int, int>>& donated) {
     steps_.push_back(std::move(step));
     step_node_.push_back(-1);
   }
-  context_bytes_ = rounded(table_size_ * sizeof(void*)) + rounded(scratch_bytes_) + arena_bytes_;
+  context_bytes_ = rounded(table_size_ * sizeof(void*)) + rounded(scratch_bytes_) + arena_bytes_ + (kept_by_caller_ ? kept_bytes_ : 0);
 }
 
 void Executable::init_context(void* context) const {
   auto** table = static_cast<void**>(context);
   auto* arena = static_cast<std::byte*>(context) + rounded(table_size_ * sizeof(void*)) + rounded(scratch_bytes_);
+  std::byte* kept = kept_by_caller_ ? arena + arena_bytes_ : kept_.data();
   for (auto [position, offset] : arena_slots_) table[position] = arena + offset;
+  for (auto [position, offset] : kept_slots_) table[position] = kept + offset;
   for (auto [position, address] : constant_slots_) table[position] = const_cast<void*>(address);
+}
+
+void Executable::bind(void* context, void* const* inputs) const {
+  auto** table = static_cast<void**>(context);
+  for (const Patch& p : input_patches_) table[p.position] = inputs[p.index];
+}
+
+void Executable::settle(void* context, void* const* inputs) const {
+  if (settling_.empty()) return;
+  bind(context, inputs);
+  auto** table = static_cast<void**>(context);
+  void* scratch = static_cast<std::byte*>(context) + rounded(table_size_ * sizeof(void*));
+  for (const Settling& s : settling_) {
+    if (s.step.kernel) s.step.kernel->run(table + s.step.in, table + s.step.out, scratch);
+    for (const Prepared& p : s.forms) p.kernel->prepare(p.input, table[p.from], table[p.to], scratch);
+  }
 }
 
 // KERAS_PROFILE=1: seconds and calls of every step of every executable, written to stderr when it dies.
@@ -280,7 +411,7 @@ static std::string node_text(const Graph& g, const Node* n) {
 void Executable::run_in(void* context, void* const* inputs, void* const* outputs) const {
   auto** table = static_cast<void**>(context);
   void* scratch = static_cast<std::byte*>(context) + rounded(table_size_ * sizeof(void*));
-  for (const Patch& p : input_patches_) table[p.position] = inputs[p.index];
+  bind(context, inputs);
   for (const Patch& p : output_patches_) table[p.position] = outputs[p.index];
   if (Profile* p = profile()) {
     std::vector<std::pair<double, int64_t>>* times;
@@ -300,25 +431,50 @@ void Executable::run_in(void* context, void* const* inputs, void* const* outputs
   for (const Step& s : steps_) s.kernel->run(table + s.in, table + s.out, scratch);
 }
 
-void Executable::run(void* const* inputs, void* const* outputs) const {
-  void* context = spare_.exchange(nullptr, std::memory_order_acquire);
+// Large ones on huge pages: their first use would fault page by page otherwise.
+static void* allocate_context(size_t bytes) {
+  constexpr size_t kHuge = size_t{2} << 20;
+  size_t align = bytes >= 2 * kHuge ? kHuge : kAlign;
+  bytes = std::max((bytes + align - 1) / align * align, align);
+  void* context = std::aligned_alloc(align, bytes);
+  if (!context) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  if (align == kHuge) madvise(context, bytes, MADV_HUGEPAGE);
+#endif
+  return context;
+}
+
+void Executable::run(void* const* inputs, void* const* outputs, uint64_t stamp) const {
+  void* context = nullptr;
+  for (auto& spare : spare_)
+    if (spare.load(std::memory_order_relaxed) && (context = spare.exchange(nullptr, std::memory_order_acquire))) break;
   if (!context) {
-    context = std::aligned_alloc(kAlign, std::max(rounded(context_bytes_), kAlign));
-    if (!context) throw std::bad_alloc();
+    context = allocate_context(context_bytes_);
     init_context(context);
   }
   struct Return {
     const Executable* self;
     void* context;
     ~Return() {
-      if (void* other = self->spare_.exchange(context, std::memory_order_release)) std::free(other);
+      for (auto& spare : self->spare_) {
+        void* none = nullptr;
+        if (spare.compare_exchange_strong(none, context, std::memory_order_release, std::memory_order_relaxed)) return;
+      }
+      std::free(context);
     }
   } give_back{this, context};
+  if (!settling_.empty() && kept_stamp_.load(std::memory_order_acquire) != stamp) {
+    std::lock_guard lock(settle_mutex_);
+    if (kept_stamp_.load(std::memory_order_relaxed) != stamp) {
+      settle(context, inputs);
+      kept_stamp_.store(stamp, std::memory_order_release);
+    }
+  }
   run_in(context, inputs, outputs);
 }
 
 Executable::~Executable() {
-  std::free(spare_.load());
+  for (auto& spare : spare_) std::free(spare.load());
   Profile* p = profile();
   if (!p) return;
   std::lock_guard lock(p->mutex);
@@ -342,6 +498,11 @@ Executable::~Executable() {
 
 std::string Executable::str() const {
   std::string s = fmt::format("arena {} bytes, scratch {} bytes, {} steps\n", arena_bytes_, scratch_bytes_, steps_.size());
+  if (!settling_.empty()) {
+    s += fmt::format("kept {} bytes, computed when a weight changes: {} forms of weights, and\n", kept_bytes_, num_forms_);
+    for (const Settling& k : settling_)
+      if (k.step.kernel) s += "     " + node_text(graph_, &graph_.nodes()[static_cast<size_t>(k.node)]) + "\n";
+  }
   for (size_t i = 0; i < steps_.size(); ++i) {
     const Node* n = step_node_[i] < 0 ? nullptr : &graph_.nodes()[static_cast<size_t>(step_node_[i])];
     s += fmt::format("{:4} {}", i, node_text(graph_, n));

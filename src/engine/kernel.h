@@ -13,6 +13,13 @@ class Kernel {
   virtual size_t scratch_bytes() const { return 0; }
   /// Inputs and outputs are dense row-major buffers aligned to 64 bytes, in the order in which the kernel was described.
   virtual void run(void* const* in, void* const* out, void* scratch) const = 0;
+  /// Inputs that seldom change (weights) can be brought into the form that the kernel works on once, instead of in every run: the bytes of
+  /// that form of an input, 0 where the kernel reads it as it comes.
+  virtual size_t prepared_bytes(size_t /*input*/) const { return 0; }
+  /// Makes that form, aligned to 64 bytes; `scratch` as for run().
+  virtual void prepare(size_t /*input*/, const void* /*from*/, void* /*to*/, void* /*scratch*/) const {}
+  /// From now on run() gets that form of the input. Called before the first run.
+  virtual void take_prepared(size_t /*input*/) {}
   /// One line for KERAS_VERBOSE: which implementation was chosen and why.
   virtual const char* describe() const { return ""; }
 };

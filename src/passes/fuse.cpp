@@ -60,10 +60,10 @@ class EpilogueFuser {
         if (u == v) return static_cast<int>(i);
     return -1;
   }
-  bool zero(ValueId v) const {
+  bool number(ValueId v, double want) const {
     const Literal* l = from_.literal(v);
     double x;
-    return l && l->uniform(&x) && x == 0;
+    return l && l->uniform(&x) && x == want;
   }
   bool is_bias(ValueId v, const Shape& out) const {
     const Shape& s = from_.type(v).shape;
@@ -87,8 +87,27 @@ class EpilogueFuser {
     }
     if (user >= 0 && shape_kept(user)) {
       const Node& n = from_.nodes()[static_cast<size_t>(user)];
-      bool relu = n.prim->ew == Ew::maximum && n.inputs[0] == v && zero(n.inputs[1]);
+      if (n.prim->ew == Ew::add) {
+        ValueId other = n.inputs[n.inputs[0] == v];
+        if (other != v && from_.type(other) == from_.type(v) && !from_.literal(other)) {
+          members.push_back(user);
+          v = n.outputs[0];
+          user = only_user(v, user);
+        }
+      }
+    }
+    if (user >= 0 && shape_kept(user)) {
+      const Node& n = from_.nodes()[static_cast<size_t>(user)];
+      bool relu = n.prim->ew == Ew::maximum && n.inputs[0] == v && number(n.inputs[1], 0);
       if (relu || n.prim->ew == Ew::tanh || n.prim->ew == Ew::sigmoid) members.push_back(user);
+      if (relu) {
+        v = n.outputs[0];
+        int next = only_user(v, user);
+        if (next >= 0 && shape_kept(next)) {
+          const Node& m = from_.nodes()[static_cast<size_t>(next)];
+          if (m.prim->ew == Ew::minimum && m.inputs[0] == v && number(m.inputs[1], 6)) members.push_back(next);
+        }
+      }
     }
     return members;
   }
@@ -106,14 +125,18 @@ class EpilogueFuser {
     ValueId v = dot.outputs[0];
     for (int m : members) {
       const Node& n = from_.nodes()[static_cast<size_t>(m)];
-      if (n.prim->ew == Ew::add) {
+      bool residual = attrs.find("bias") || !is_bias(n.inputs[n.inputs[0] == v], from_.type(v).shape);
+      if (n.prim->ew == Ew::add && residual) {
+        in.push_back(map_[static_cast<size_t>(n.inputs[n.inputs[0] == v])]);
+        attrs.set("add", int64_t{1});
+      } else if (n.prim->ew == Ew::add) {
         ValueId bias = map_[static_cast<size_t>(n.inputs[n.inputs[0] == v])];
         int64_t size = to_.type(bias).shape.numel();
         if (to_.type(bias).shape.rank() != 1) bias = to_.emit(ir::primitive("reshape"), {bias}, Attrs{{"shape", Ints{size}}});
         in.push_back(bias);
         attrs.set("bias", int64_t{1});
       } else {
-        attrs.set("act", std::string(n.prim->ew == Ew::maximum ? "relu" : n.prim->name));
+        attrs.set("act", std::string(n.prim->ew == Ew::maximum ? "relu" : n.prim->ew == Ew::minimum ? "relu6" : n.prim->name));
       }
       v = n.outputs[0];
     }
@@ -439,10 +462,14 @@ Graph fuse(const Graph& graph) {
   return ClusterFuser(with_epilogues).run();
 }
 
-Graph optimize(const Graph& graph) {
+Graph optimize(const Graph& graph, const std::vector<char>& steady) {
   Graph g = simplify(graph);
   verify(g, "simplify");
   if (!g_fusion) return g;
+  if (std::find(steady.begin(), steady.end(), char{1}) != steady.end()) {
+    g = simplify(fold(g, steady));
+    verify(g, "fold");
+  }
   g = fuse(g);
   verify(g, "fuse");
   return g;

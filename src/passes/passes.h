@@ -15,12 +15,16 @@ std::vector<ValueId> vjp(Graph& graph, const std::vector<ValueId>& ys, const std
 /// understand them, transposes moved into dots, identities dropped.
 Graph simplify(const Graph& graph);
 
+/// Moves scales and shifts per channel that are made of steady parameters into the weights and the bias of the dot or convolution before
+/// them. `steady`, per parameter: its value seldom changes from run to run. What became dead is left for simplify.
+Graph fold(const Graph& graph, const std::vector<char>& steady);
+
 /// Groups elementwise nodes and the reductions of their rows and columns into clusters, and puts bias, residual and activation into
 /// the dot or convolution before them.
 Graph fuse(const Graph& graph);
 
-/// simplify, then fuse unless fusion is off (`set_fusion`, or KERAS_FUSION=0), verified after each pass.
-Graph optimize(const Graph& graph);
+/// simplify, then fold and fuse unless fusion is off (`set_fusion`, or KERAS_FUSION=0), verified after each pass.
+Graph optimize(const Graph& graph, const std::vector<char>& steady = {});
 void set_fusion(bool on);
 bool fusion();
 

@@ -114,6 +114,63 @@ class Simplifier {
     }
   }
 
+  // A value in zeros along one axis: the gradient of a slice.
+  struct Padded {
+    ValueId value = -1;
+    int axis = -1;
+    int64_t from = 0, to = 0;
+  };
+  bool padded(ValueId v, Padded* out) const {
+    const Node* p = to_.producer(v);
+    if (!p || !p->prim->is("pad") || !number(p->inputs[1], 0)) return false;
+    const Ints &lo = p->attrs.ints("lo"), &hi = p->attrs.ints("hi"), &interior = p->attrs.ints("interior");
+    for (size_t i = 0; i < lo.size(); ++i) {
+      if (lo[i] < 0 || hi[i] < 0 || interior[i]) return false;
+      if (lo[i] == 0 && hi[i] == 0) continue;
+      if (out->axis >= 0) return false;
+      out->axis = static_cast<int>(i), out->from = lo[i];
+    }
+    out->value = p->inputs[0];
+    if (out->axis < 0 || !to_.type(v).shape.is_static()) return false;
+    out->to = out->from + to_.type(out->value).shape[out->axis];
+    return true;
+  }
+  // The sum of two such that stand side by side is one; the gates of a recurrent step become a concat. -1 where they don't.
+  ValueId side_by_side(const std::vector<ValueId>& in, const ir::Type& out) {
+    Padded a, b;
+    if (to_.type(in[0]) != out || to_.type(in[1]) != out || !padded(in[0], &a) || !padded(in[1], &b) || a.axis != b.axis) return -1;
+    if (a.from > b.from) std::swap(a, b);
+    if (a.to != b.from) return -1;
+    std::vector<ValueId> parts;
+    for (ValueId v : {a.value, b.value}) {
+      const Node* p = to_.producer(v);
+      if (p && p->prim->is("concat") && p->attrs.i("axis") == a.axis) parts.insert(parts.end(), p->inputs.begin(), p->inputs.end());
+      else parts.push_back(v);
+    }
+    ValueId joined = emit(ir::primitive("concat"), parts, Attrs{{"axis", int64_t{a.axis}}});
+    size_t rank = out.shape.size(), k = static_cast<size_t>(a.axis);
+    Ints lo(rank, 0), hi(rank, 0), interior(rank, 0);
+    lo[k] = a.from, hi[k] = out.shape[a.axis] - b.to;
+    if (lo[k] == 0 && hi[k] == 0) return joined;
+    return emit(ir::primitive("pad"), {joined, to_.constant(out.dtype, 0)}, Attrs{{"lo", lo}, {"hi", hi}, {"interior", interior}});
+  }
+
+  // Zeros around the spatial axes are a convolution's own padding.
+  void padding_into_conv(std::vector<ValueId>& in, Attrs& attrs) {
+    const Node* p = to_.producer(in[0]);
+    if (!p || !p->prim->is("pad") || !number(p->inputs[1], 0)) return;
+    const Ints &lo = p->attrs.ints("lo"), &hi = p->attrs.ints("hi"), &interior = p->attrs.ints("interior");
+    size_t last = lo.size() - 1;
+    if (lo[0] || hi[0] || lo[last] || hi[last]) return;
+    for (size_t i = 0; i < lo.size(); ++i)
+      if (lo[i] < 0 || hi[i] < 0 || interior[i]) return;
+    Ints conv_lo = attrs.ints("lo"), conv_hi = attrs.ints("hi");
+    for (size_t i = 1; i < last; ++i) conv_lo[i - 1] += lo[i], conv_hi[i - 1] += hi[i];
+    attrs.set("lo", conv_lo);
+    attrs.set("hi", conv_hi);
+    in[0] = p->inputs[0];
+  }
+
   void visit(const Node& n) {
     std::vector<ValueId> in;
     for (ValueId v : n.inputs) in.push_back(map_[static_cast<size_t>(v)]);
@@ -127,6 +184,12 @@ class Simplifier {
       }
     }
     if (n.prim->is_ew()) {
+      if (n.prim->ew == ir::Ew::add) {
+        if (ValueId joined = side_by_side(in, out); joined >= 0) {
+          map_[static_cast<size_t>(n.outputs[0])] = joined;
+          return;
+        }
+      }
       drop_broadcasts(in, out.shape);
       // max(x, 0) > 0 holds just where x > 0: read the activation, so that what was before it need not be kept.
       if (n.prim->ew == ir::Ew::greater && number(in[1], 0)) {
@@ -165,6 +228,8 @@ class Simplifier {
       }
     } else if (name == "dot") {
       transposes_into_dot(in, attrs);
+    } else if (name == "conv" || name == "conv_backward_filter") {
+      padding_into_conv(in, attrs);
     }
     ValueId first = emit(*n.prim, in, attrs);
     const Node& made = node_of(first);

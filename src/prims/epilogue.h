@@ -13,7 +13,7 @@ inline cpu::Epilogue epilogue_of(const ir::Attrs& a) {
   e.add = a.i_or("add", 0);
   if (a.find("act")) {
     const std::string& act = a.s("act");
-    e.act = act == "relu" ? Act::Relu : act == "gelu" ? Act::Gelu : act == "gelu_tanh" ? Act::GeluTanh : act == "tanh" ? Act::Tanh : act == "sigmoid" ? Act::Sigmoid : Act::None;
+    e.act = act == "relu" ? Act::Relu : act == "relu6" ? Act::Relu6 : act == "gelu" ? Act::Gelu : act == "gelu_tanh" ? Act::GeluTanh : act == "tanh" ? Act::Tanh : act == "sigmoid" ? Act::Sigmoid : Act::None;
   }
   return e;
 }

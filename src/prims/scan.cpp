@@ -1,5 +1,6 @@
 // What lives here: the loop over a leading axis. Its body is a graph of its own, planned once and run per step inside the
 // kernel's scratch memory; its gradient is another scan that walks backwards.
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <fmt/format.h>
@@ -49,7 +50,8 @@ namespace {
 class ScanKernel : public engine::Kernel {
  public:
   explicit ScanKernel(const KernelRequest& r)
-      : exe_(passes::optimize(r.attrs().graph("body"))),
+      : steady_(steady(r)),
+        exe_(passes::optimize(r.attrs().graph("body"), steady_), {}, steady_, /*kept_by_caller=*/true),
         consts_(static_cast<size_t>(r.attrs().i("consts"))),
         carries_(static_cast<size_t>(r.attrs().i("carries"))),
         length_(r.attrs().i("length")),
@@ -86,6 +88,7 @@ class ScanKernel : public engine::Kernel {
     void** results = args + inputs_;
     exe_.init_context(base + context_);
     for (size_t i = 0; i < consts_; ++i) args[i] = in[i];
+    exe_.settle(base + context_, args);
     for (size_t i = 0; i < carries_; ++i) {
       args[consts_ + i] = in[consts_ + i];
       results[i] = base + carry_next_[i];
@@ -115,6 +118,14 @@ class ScanKernel : public engine::Kernel {
   const char* describe() const override { return "scan"; }
 
  private:
+  // The consts are the same in all steps: what depends on them alone is computed once a loop. Of a short loop that would not pay.
+  static std::vector<char> steady(const KernelRequest& r) {
+    std::vector<char> flags(r.attrs().graph("body").params().size(), 0);
+    if (r.attrs().i("length") > 2) std::fill_n(flags.begin(), r.attrs().i("consts"), char{1});
+    return flags;
+  }
+
+  std::vector<char> steady_;
   engine::Executable exe_;
   size_t consts_, carries_;
   int64_t length_;
@@ -208,6 +219,10 @@ static std::vector<ValueId> vjp_scan(const VjpRequest& q) {
         stacked.push_back(q.inputs[static_cast<size_t>(x)]);
         continue;
       }
+      if (auto y = std::find(outs.begin() + static_cast<std::ptrdiff_t>(carries), outs.end(), v); y != outs.end()) {
+        stacked.push_back(q.outputs[static_cast<size_t>(y - outs.begin())]);
+        continue;
+      }
       forward_body->outputs.push_back(fmap[static_cast<size_t>(v)]);
       ValueId id = static_cast<ValueId>(values.size());
       Node& node = nodes[static_cast<size_t>(q.node)];
@@ -225,7 +240,7 @@ static std::vector<ValueId> vjp_scan(const VjpRequest& q) {
     bmap[static_cast<size_t>(params[i])] = back->add_param(joint.type(params[i]));
     args.push_back(q.inputs[i]);
   }
-  auto zeros = [&](const Type& t) {
+  auto zeros = [&](Type t) {  // by value: the graph grows
     V z{&g, g.constant(t.dtype, 0)};
     return broadcast_to(z, t.shape).id;
   };
