@@ -34,14 +34,21 @@ Value serialize_policy(const std::string& policy) {
   return serial::object("keras", "DTypePolicy", Dict{{"name", policy}});
 }
 void read_common(const Dict& config, std::optional<std::string>& name, bool& trainable, std::optional<std::string>& dtype) {
-  if (const Value* v = config.find("name"); v && v->is_string()) name = v->as_string();
-  if (const Value* v = config.find("trainable"); v && v->is_bool()) trainable = v->as_bool();
-  if (const Value* v = config.find("dtype")) {
-    if (v->is_string()) dtype = v->as_string();
-    else if (v->is_dict()) {
-      const Value& n = v->get("config").get("name");
-      if (n.is_string()) dtype = n.as_string();
-    }
+  auto refuse = [](const char* entry, const Value& v, const char* expected) {
+    return ValueError(ErrorText{.what = std::string("the configuration entry '") + entry + "' can't be read", .expected = expected, .received = v.str()}.str());
+  };
+  if (const Value* v = config.find("name"); v && !v->is_null()) {
+    if (!v->is_string()) throw refuse("name", *v, "a string");
+    name = v->as_string();
+  }
+  if (const Value* v = config.find("trainable"); v && !v->is_null()) {
+    if (!v->is_bool()) throw refuse("trainable", *v, "true or false");
+    trainable = v->as_bool();
+  }
+  if (const Value* v = config.find("dtype"); v && !v->is_null()) {
+    const Value& named = v->is_dict() ? v->get("config").get("name") : *v;  // of a policy, or of Keras 2's policy
+    if (!named.is_string() && !(v->is_dict() && v->get("config").is_dict() && !v->get("config").as_dict().empty())) throw refuse("dtype", *v, "the name of a dtype or a saved policy");
+    if (named.is_string()) dtype = named.as_string();
   }
 }
 
@@ -108,8 +115,15 @@ std::vector<Shape> LayerImpl::build_shapes(const core::CallArgs& args) const {
   return shapes;
 }
 
+// Layers of the library look at their first input without asking whether there is one.
+static void need_input(const LayerImpl& layer, size_t inputs) {
+  if (inputs == 0 && !layer.is_user_class() && !layer.is_model())
+    throw ValueError(ErrorText{.what = "the layer has no input", .where = "layer \"" + layer.name() + "\" (" + layer.class_name() + ")", .expected = "at least one tensor"}.str());
+}
+
 void LayerImpl::ensure_built(const std::vector<Shape>& inputs) {
   if (built_) return;
+  need_input(*this, inputs.size());
   CallScope scope(this, std::nullopt);
   core::EagerScope eager;
   built_shapes_ = inputs;
@@ -316,6 +330,7 @@ Tensors LayerImpl::operator()(core::CallArgs args) {
   core::CallArgs given = args.map_tensors(convert);
   Tensors inputs = given.inputs();
   // 3. Check the inputs against what the layer accepts.
+  need_input(*this, inputs.size());
   check_input_spec(inputs);
   // 4. Build once, under the layer's name.
   if (!built_) {

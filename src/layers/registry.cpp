@@ -4,6 +4,7 @@
 #include <map>
 
 #include "layers/layer_impl.h"
+#include "serial/naming.h"
 
 namespace keras::layers {
 
@@ -46,7 +47,8 @@ Layer deserialize(const Value& saved) {
     throw ValueError(ErrorText{.what = "a Lambda holds code, and nothing in a file is executed", .fix = "register a C++ layer under its name: keras::layers::register_layer(\"Lambda\", …)"}.str());
   static const Dict none;
   const Value& config = saved.get("config");
-  Layer layer = it->second(config.is_dict() ? config.as_dict() : none);
+  const Dict& entries = config.is_dict() ? config.as_dict() : none;
+  Layer layer = serial::naming_entries(cls, entries, [&] { return it->second(entries); });
   if (const Value& b = saved.get("build_config"); b.is_dict()) layer.impl()->build_from_config(b);
   return layer;
 }

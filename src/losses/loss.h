@@ -79,7 +79,7 @@ template <class Options> Options read_options(const Dict& config, const std::str
   Options options{};
   for (const auto& [key, value] : config) {
     bool known = false;
-    Options::each_field(options, [&](const char* name, auto& field) {
+    Options::each_field(options, [&, &key = key, &value = value](const char* name, auto& field) {  // by name: clang 14 asks for that
       if (key != name) return;
       known = true;
       try {

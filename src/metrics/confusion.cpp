@@ -191,6 +191,8 @@ PrecisionRecall::PrecisionRecall(bool precision, const PrecisionOptions& options
       precision_(precision),
       options_(options),
       thresholds_(thresholds_or(options.thresholds, options.top_k ? kNegInf : 0.5, class_name)) {
+  if (options.top_k && *options.top_k <= 0)
+    throw ValueError(ErrorText{.what = "top_k must be positive", .where = class_name, .received = std::to_string(*options.top_k)}.str());
   Shape shape{static_cast<int64_t>(thresholds_.size())};
   true_positives_ = add_variable(shape, 0, "true_positives");
   errors_ = add_variable(shape, 0, precision ? "false_positives" : "false_negatives");

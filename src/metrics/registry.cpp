@@ -8,6 +8,7 @@
 #include "core/impl.h"
 #include "losses/loss.h"
 #include "metrics/metric.h"
+#include "serial/naming.h"
 
 namespace keras::metrics {
 
@@ -246,7 +247,7 @@ Made from_saved(const Value& saved) {
   if (registered.is_string())
     if (MetricFactory make = find_registered(registry().classes, registered.as_string())) return make(dict);
   const std::string& name = class_name.as_string();
-  if (const Builtin* b = find_class(name)) return b->make(dict);
+  if (const Builtin* b = find_class(name)) return serial::naming_entries(name, dict, [&] { return b->make(dict); });
   if (MetricFactory make = find_registered(registry().classes, name)) return make(dict);
   if (name == "__lambda__")
     throw ValueError(ErrorText{.what = "the saved metric is a Python lambda, which can't be run here",

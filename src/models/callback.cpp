@@ -59,7 +59,7 @@ void History::on_train_begin(Logs&) {
 void History::on_epoch_end(int e, Logs& logs) {
   epoch.push_back(e);
   for (const auto& [name, value] : logs.items()) {
-    auto it = std::find_if(history.begin(), history.end(), [&](const auto& h) { return h.first == name; });
+    auto it = std::find_if(history.begin(), history.end(), [&, &name = name](const auto& h) { return h.first == name; });
     if (it == history.end()) it = history.insert(history.end(), {name, {}});
     it->second.push_back(value);
   }

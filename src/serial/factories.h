@@ -13,6 +13,8 @@
 #include <keras/base/value.h>
 #include <keras/serial/fields.h>
 
+#include "serial/naming.h"
+
 namespace keras::serial {
 
 /// A saved configuration read into options. Keys that the options don't have are an error, but for "dtype", which Keras 2 wrote.
@@ -52,7 +54,8 @@ template <class Impl> class Factories {
     const Value& registered = v.get("registered_name");
     const Make* make = registered.is_string() ? search(registered.as_string(), /*custom_only=*/true) : nullptr;
     Make f = make ? *make : find(class_name, v);
-    return f(config.is_dict() ? config.as_dict() : Dict{});
+    Dict entries = config.is_dict() ? config.as_dict() : Dict{};
+    return naming_entries(class_name, entries, [&] { return f(entries); });
   }
   /// "Custom>Name" when it is registered, "" otherwise.
   std::string registered_name(const std::string& class_name) const {

@@ -63,8 +63,8 @@ template <class Options> struct ConvImpl : LayerImpl {
       fail("data_format is unknown" + did_you_mean(data_format, formats), "channels_last or channels_first", data_format);
     if (m == Mode::Transpose && output_padding)
       for (size_t i = 0; i < n; ++i)
-        if ((*output_padding)[i] >= strides[i])
-          fail("output_padding must be smaller than strides", fmt::format("below {}", Shape(strides).str()), Shape(*output_padding).str());
+        if ((*output_padding)[i] < 0 || (*output_padding)[i] >= strides[i])
+          fail("output_padding must be smaller than strides", fmt::format("from 0 to below {}", Shape(strides).str()), Shape(*output_padding).str());
     // Seeds are drawn here, in Keras' order.
     if constexpr (requires { o.depthwise_initializer; }) o.depthwise_initializer.object();
     if constexpr (requires { o.pointwise_initializer; }) o.pointwise_initializer.object();
