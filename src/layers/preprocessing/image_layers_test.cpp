@@ -3,6 +3,7 @@
 
 #include <keras/core/function.h>
 #include <keras/layers/preprocessing/image_mixing.h>
+#include <keras/layers/preprocessing/max_num_bounding_boxes.h>
 #include <keras/layers/preprocessing/random_color.h>
 #include <keras/layers/preprocessing/random_geometry.h>
 #include <keras/layers/preprocessing/resizing.h>
@@ -120,6 +121,18 @@ TEST(ImageLayersTest, LabelsGoAlong) {
     std::vector<float> y = out[1].to_vector<float>();
     for (size_t row = 0; row < 3; ++row) EXPECT_NEAR(y[row * 3] + y[row * 3 + 1] + y[row * 3 + 2], 1.0, 1e-6);
   }
+}
+TEST(ImageLayersTest, NumberOfBoxes) {
+  MaxNumBoundingBoxes layer(3, {.bounding_box_format = "xyxy"});
+  Tensor boxes = Tensor::full({3, 2, 4}, 5), labels = Tensor::full({3, 2}, 1);
+  Output out = layer(images(0), boxes, labels);
+  ASSERT_EQ(out.size(), 3u);
+  EXPECT_EQ(out[1].shape(), (Shape{3, 3, 4}));
+  EXPECT_EQ(out[2].row(0).to_vector<float>(), (std::vector<float>{1, 1, -1}));
+  EXPECT_EQ(MaxNumBoundingBoxes(1)(images(0), boxes, labels)[1].shape(), (Shape{3, 1, 4}));
+  Layer again = deserialize(serialize(layer));
+  EXPECT_EQ(io::to_json(again.config(), 1), io::to_json(layer.config(), 1));
+  EXPECT_EQ(layer.config().at("max_number").as_int(), 3);
 }
 TEST(ImageLayersTest, Mistakes) {
   EXPECT_THROW(RandomFlip("diagonal"), ValueError);

@@ -4,6 +4,7 @@
 #include <keras/layers/preprocessing/category.h>
 #include <keras/layers/preprocessing/image_mixing.h>
 #include <keras/layers/preprocessing/lookup.h>
+#include <keras/layers/preprocessing/max_num_bounding_boxes.h>
 #include <keras/layers/preprocessing/normalization.h>
 #include <keras/layers/preprocessing/pipeline.h>
 #include <keras/layers/preprocessing/random_color.h>
@@ -55,6 +56,7 @@ std::vector<LayerClass> preprocessing_layers() {
           X(AutoContrast),
           X(ContrastLimitedAdaptiveHistogramEqualization),
           X(RandomErasing),
+          X(MaxNumBoundingBoxes),
           X(MixUp),
           X(CutMix),
           X(RandAugment),
