@@ -147,7 +147,7 @@ Layer Bidirectional::from_config(const Dict& config) {
   auto o = options_from<BidirectionalOptions>(config, "Bidirectional");
   Layer layer = deserialize(config.at("layer"));
   if (const Value* b = config.find("backward_layer"); b && !b->is_null()) {
-    if (!b->is_dict())
+    if (!b->get("class_name").is_string())
       throw ValueError(ErrorText{.what = "the configuration entry 'backward_layer' can't be read", .where = "Bidirectional", .expected = "a saved layer", .received = b->str()}.str());
     o.backward_layer = deserialize(*b);
   }

@@ -383,7 +383,10 @@ struct PlainRNNImpl : RNNImpl {
 StackedRNNCells::StackedRNNCells(const std::vector<Layer>& cells, const StackedRNNCellsOptions& options) : CellLayer(make_impl<StackImpl>(cells, options)) {}
 Layer StackedRNNCells::from_config(const Dict& config) {
   std::vector<Layer> cells;
-  for (const Value& v : config.at("cells").as_list()) cells.push_back(deserialize(v));
+  for (const Value& v : config.at("cells").as_list()) {
+    if (!v.is_dict()) throw TypeError("StackedRNNCells: the configuration entry 'cells' holds what is no saved layer: " + v.str());
+    cells.push_back(deserialize(v));
+  }
   StackedRNNCellsOptions o;
   read_common(config, o.name, o.trainable, o.dtype);
   StackedRNNCells stack(cells, o);
