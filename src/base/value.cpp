@@ -43,6 +43,14 @@ bool operator==(const Dict& a, const Dict& b) {  // order of keys does not count
   });
 }
 
+Value::Value(const Value& other) = default;
+Value::Value(Value&& other) noexcept = default;
+Value& Value::operator=(const Value& other) = default;
+Value& Value::operator=(Value&& other) noexcept = default;
+Value::~Value() = default;
+Value::Value(const char* s) : v_(std::string(s)) {}
+Value::Value(std::string s) : v_(std::move(s)) {}
+Value::Value(std::string_view s) : v_(std::string(s)) {}
 Value::Value(const Shape& s) {
   List l;
   for (int64_t d : s) l.push_back(d < 0 ? Value() : Value(d));

@@ -52,6 +52,12 @@ class Dict {
 class Value {
  public:
   Value() = default;
+  // Made in value.cpp: what a variant's copies are made of would cost every file that includes this.
+  Value(const Value& other);
+  Value(Value&& other) noexcept;
+  Value& operator=(const Value& other);
+  Value& operator=(Value&& other) noexcept;
+  ~Value();
   Value(std::nullptr_t) {}
   Value(bool b) : v_(b) {}
   Value(int i) : v_(static_cast<int64_t>(i)) {}
@@ -60,9 +66,9 @@ class Value {
   Value(size_t i) : v_(static_cast<int64_t>(i)) {}
   Value(double d) : v_(d) {}
   Value(float d) : v_(static_cast<double>(d)) {}
-  Value(const char* s) : v_(std::string(s)) {}
-  Value(std::string s) : v_(std::move(s)) {}
-  Value(std::string_view s) : v_(std::string(s)) {}
+  Value(const char* s);
+  Value(std::string s);
+  Value(std::string_view s);
   Value(List l) : v_(std::make_shared<const List>(std::move(l))) {}
   Value(Dict d) : v_(std::make_shared<const Dict>(std::move(d))) {}
   Value(const Shape& s);
