@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include <keras/config.h>
 #include <keras/core/function.h>
 #include <keras/core/tensor.h>
 #include <keras/ops.h>
@@ -44,6 +45,16 @@ SymbolicShape shape(const Tensor& x);
 Tensor shape_tensor(const Tensor& x);
 Tensor ones(const SymbolicShape& shape, const std::string& dtype = "");
 Tensor zeros(const SymbolicShape& shape, const std::string& dtype = "");
+
+/// Keras' name of a dtype: "int" and "double" are names too, nothing is floatx. ValueError on an unknown one.
+std::string standardize_dtype(const std::string& dtype = "");
+inline std::string standardize_dtype(DType dtype) { return dtype_name(dtype); }
+bool is_float_dtype(const std::string& dtype);
+bool is_int_dtype(const std::string& dtype);
+/// The dtype that values of these dtypes together become: `result_type("int32", "float16")` is "float16".
+std::string result_type(const std::vector<std::string>& dtypes);
+/// 1, 2, … for each prefix, from 1 again after `clear_session`.
+int64_t get_uid(const std::string& prefix = "");
 
 /// The shape with None where a size is unknown.
 const Shape& int_shape(const Tensor& x);
@@ -102,7 +113,7 @@ inline Tensor batch_dot(const Tensor& x, const Tensor& y, int axis) { return bat
 /// axes = 0 on rank 3 counted as 1. For rank 3 it is `batch_dot`; for `Input({36, 8, 24})` axes 1 and 2 both give (None, 36, 24, 24).
 Tensor batch_dot_tf1(const Tensor& x, const Tensor& y, int axis);
 /// Adds a bias of one axis, or of all axes but the batch; `data_format` "channels_first" puts the one axis at 1.
-Tensor bias_add(const Tensor& x, const Tensor& bias, const std::string& data_format = "channels_last");
+Tensor bias_add(const Tensor& x, const Tensor& bias, const std::string& data_format = config::image_data_format());
 
 // ---- the functions of keras::ops under their old names
 Tensor abs(const Tensor& x);
@@ -178,22 +189,25 @@ Tensor sum(const Tensor& x, const Axes& axis = {}, bool keepdims = false);
 Tensor switch_(const Tensor& condition, const Tensor& then_expression, const Tensor& else_expression);
 Tensor tanh(const Tensor& x);
 Tensor temporal_padding(const Tensor& x, std::pair<int64_t, int64_t> padding = {1, 1});
-Tensor spatial_2d_padding(const Tensor& x, std::pair<int64_t, int64_t> rows = {1, 1}, std::pair<int64_t, int64_t> cols = {1, 1}, const std::string& data_format = "channels_last");
+Tensor spatial_2d_padding(const Tensor& x, std::pair<int64_t, int64_t> rows = {1, 1}, std::pair<int64_t, int64_t> cols = {1, 1}, const std::string& data_format = config::image_data_format());
 Tensor tile(const Tensor& x, const Sizes& n);
 Tensor transpose(const Tensor& x);
 Tensor var(const Tensor& x, const Axes& axis = {}, bool keepdims = false);
-Tensor conv1d(const Tensor& x, const Tensor& kernel, int64_t strides = 1, const std::string& padding = "valid", const std::string& data_format = "channels_last", int64_t dilation_rate = 1);
-Tensor conv2d(const Tensor& x, const Tensor& kernel, const Sizes& strides = 1, const std::string& padding = "valid", const std::string& data_format = "channels_last", const Sizes& dilation_rate = 1);
-Tensor conv3d(const Tensor& x, const Tensor& kernel, const Sizes& strides = 1, const std::string& padding = "valid", const std::string& data_format = "channels_last", const Sizes& dilation_rate = 1);
-Tensor pool2d(const Tensor& x, const Sizes& pool_size, const Sizes& strides = 1, const std::string& padding = "valid", const std::string& data_format = "channels_last", const std::string& pool_mode = "max");
+Tensor conv1d(const Tensor& x, const Tensor& kernel, int64_t strides = 1, const std::string& padding = "valid", const std::string& data_format = config::image_data_format(), int64_t dilation_rate = 1);
+Tensor conv2d(const Tensor& x, const Tensor& kernel, const Sizes& strides = 1, const std::string& padding = "valid", const std::string& data_format = config::image_data_format(), const Sizes& dilation_rate = 1);
+Tensor conv3d(const Tensor& x, const Tensor& kernel, const Sizes& strides = 1, const std::string& padding = "valid", const std::string& data_format = config::image_data_format(), const Sizes& dilation_rate = 1);
+Tensor pool2d(const Tensor& x, const Sizes& pool_size, const Sizes& strides = 1, const std::string& padding = "valid", const std::string& data_format = config::image_data_format(), const std::string& pool_mode = "max");
 Tensor map_fn(const std::function<Tensor(const Tensor&)>& fn, const Tensor& elems);
 
 // ---- settings of the session
-double epsilon();
-void set_epsilon(double value);
-std::string floatx();
-std::string image_data_format();
-/// Forgets automatic names and the library's seeds, as at the start.
+using config::backend;
+using config::epsilon;
+using config::floatx;
+using config::image_data_format;
+using config::set_epsilon;
+using config::set_floatx;
+using config::set_image_data_format;
+/// Forgets automatic names, the library's seeds and the dtype policy that was set, as at the start.
 void clear_session();
 
 }  // namespace keras::backend

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <keras/base/value.h>
+#include <keras/config.h>
 #include <keras/core/variable.h>
 
 namespace keras::utils {
@@ -85,7 +86,7 @@ class Seed {
 
 struct UniformOptions {
   double minval = 0.0, maxval = 1.0;
-  DType dtype = DType::Float32;
+  DType dtype = config::floatx_dtype();
   Seed seed{};
 };
 /// Floats in [minval, maxval). ValueError when the dtype is none of floats.
@@ -93,7 +94,7 @@ Tensor uniform(const Shape& shape, const UniformOptions& options = {});
 
 struct NormalOptions {
   double mean = 0.0, stddev = 1.0;
-  DType dtype = DType::Float32;
+  DType dtype = config::floatx_dtype();
   Seed seed{};
 };
 Tensor normal(const Shape& shape, const NormalOptions& options = {});
@@ -108,7 +109,7 @@ struct RandintOptions {
 Tensor randint(const Shape& shape, int64_t minval, int64_t maxval, const RandintOptions& options = {});
 
 struct SeedOptions {
-  DType dtype = DType::Float32;
+  DType dtype = config::floatx_dtype();
   Seed seed{};
 };
 /// True with probability p.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <map>
+#include <mutex>
 
 #include "backend/graph.h"
 #include "prims/build.h"
@@ -22,12 +23,12 @@ class Source : public Operation {
  public:
   Tensor make(ir::Type type, const std::string& name) {
     name_ = name;
-    core::Node node;
-    node.output_types = {type};
-    node.output_names = {name};
-    Tensor t = core::make_symbolic(type, name, {shared_from_this(), 0, 0});
-    node.outputs = {t.impl()};
-    nodes_.push_back(std::move(node));
+    auto node = std::make_shared<core::Node>();
+    node->output_types = {type};
+    node->output_names = {name};
+    Tensor t = core::make_symbolic(type, name, {shared_from_this(), 0, 0, node});
+    node->outputs = {t.impl()};
+    nodes_.add(node, true);
     return t;
   }
   Value serialize() const override { throw NotImplementedError("a " + class_name() + " of keras.backend can't be saved in a model; use keras::Input"); }
@@ -143,7 +144,7 @@ Tensor variable_tensor(const Variable& v) {
 }
 
 Tensor constant(const Tensor& value, const std::string& dtype, const std::optional<Shape>& shape, const std::string&) {
-  Tensor t = value.astype(dtype_or(dtype, DType::Float32));
+  Tensor t = value.astype(dtype_or(dtype, config::floatx_dtype()));
   return shape ? ops::broadcast_to(t, *shape) : t;
 }
 
@@ -153,13 +154,13 @@ static void need_static(const Shape& s, const char* what) {
 }
 Tensor zeros(const Shape& shape, const std::string& dtype) {
   need_static(shape, "K::zeros");
-  return Tensor::full(shape, 0, dtype_or(dtype, DType::Float32));
+  return Tensor::full(shape, 0, dtype_or(dtype, config::floatx_dtype()));
 }
 Tensor ones(const Shape& shape, const std::string& dtype) {
   need_static(shape, "K::ones");
-  return Tensor::full(shape, 1, dtype_or(dtype, DType::Float32));
+  return Tensor::full(shape, 1, dtype_or(dtype, config::floatx_dtype()));
 }
-Tensor eye(int64_t size, const std::string& dtype) { return ops::eye(size, {}, 0, dtype_or(dtype, DType::Float32)); }
+Tensor eye(int64_t size, const std::string& dtype) { return ops::eye(size, {}, 0, dtype_or(dtype, config::floatx_dtype())); }
 static Tensor like(const char* cls, const Tensor& x, double v, DType dtype) {
   CallArgs args;
   args.args.emplace_back(x);
@@ -171,8 +172,8 @@ static Tensor like(const char* cls, const Tensor& x, double v, DType dtype) {
 Tensor zeros_like(const Tensor& x, const std::string& dtype) { return like("ZerosLike", x, 0, dtype_or(dtype, x.dtype())); }
 Tensor ones_like(const Tensor& x, const std::string& dtype) { return like("OnesLike", x, 1, dtype_or(dtype, x.dtype())); }
 SymbolicShape shape(const Tensor& x) { return {x}; }
-Tensor ones(const SymbolicShape& s, const std::string& dtype) { return like("OnesLike", s.of, 1, dtype_or(dtype, DType::Float32)); }
-Tensor zeros(const SymbolicShape& s, const std::string& dtype) { return like("ZerosLike", s.of, 0, dtype_or(dtype, DType::Float32)); }
+Tensor ones(const SymbolicShape& s, const std::string& dtype) { return like("OnesLike", s.of, 1, dtype_or(dtype, config::floatx_dtype())); }
+Tensor zeros(const SymbolicShape& s, const std::string& dtype) { return like("ZerosLike", s.of, 0, dtype_or(dtype, config::floatx_dtype())); }
 Tensor shape_tensor(const Tensor& x) {
   CallArgs args;
   args.args.emplace_back(x);
@@ -340,7 +341,7 @@ Tensor binary_crossentropy(const Tensor& target, const Tensor& output, bool from
 Tensor categorical_crossentropy(const Tensor& target, const Tensor& output, bool from_logits, int axis) { return ops::categorical_crossentropy(target, output, from_logits, axis); }
 Tensor sparse_categorical_crossentropy(const Tensor& target, const Tensor& output, bool from_logits, int axis) { return ops::sparse_categorical_crossentropy(target, output, from_logits, axis); }
 Tensor cast(const Tensor& x, const std::string& dtype) { return ops::cast(x, dtype_from_name(dtype)); }
-Tensor cast_to_floatx(const Tensor& x) { return ops::cast(x, DType::Float32); }
+Tensor cast_to_floatx(const Tensor& x) { return ops::cast(x, config::floatx_dtype()); }
 Tensor clip(const Tensor& x, double lo, double hi) { return ops::clip(x, lo, std::max(lo, hi)); }
 Tensor concatenate(const Tensors& xs, int axis) { return ops::concatenate(xs, axis); }
 Tensor cos(const Tensor& x) { return ops::cos(x); }
@@ -378,16 +379,16 @@ Tensor permute_dimensions(const Tensor& x, const std::vector<int>& pattern) { re
 Tensor pow(const Tensor& x, double a) { return ops::power(x, a); }
 Tensor prod(const Tensor& x, const Axes& axis, bool keepdims) { return ops::prod(x, axis, keepdims); }
 Tensor random_normal(const Shape& shape, double mean, double stddev, const std::string& dtype, std::optional<int64_t> seed) {
-  return random::normal(shape, {.mean = mean, .stddev = stddev, .dtype = dtype_or(dtype, DType::Float32), .seed = seed});
+  return random::normal(shape, {.mean = mean, .stddev = stddev, .dtype = dtype_or(dtype, config::floatx_dtype()), .seed = seed});
 }
 Tensor random_uniform(const Shape& shape, double minval, double maxval, const std::string& dtype, std::optional<int64_t> seed) {
-  return random::uniform(shape, {.minval = minval, .maxval = maxval, .dtype = dtype_or(dtype, DType::Float32), .seed = seed});
+  return random::uniform(shape, {.minval = minval, .maxval = maxval, .dtype = dtype_or(dtype, config::floatx_dtype()), .seed = seed});
 }
 Tensor random_bernoulli(const Shape& shape, double p, const std::string& dtype, std::optional<int64_t> seed) {
-  return ops::cast(random::bernoulli(shape, p, seed), dtype_or(dtype, DType::Float32));
+  return ops::cast(random::bernoulli(shape, p, seed), dtype_or(dtype, config::floatx_dtype()));
 }
 Tensor truncated_normal(const Shape& shape, double mean, double stddev, const std::string& dtype, std::optional<int64_t> seed) {
-  return random::truncated_normal(shape, {.mean = mean, .stddev = stddev, .dtype = dtype_or(dtype, DType::Float32), .seed = seed});
+  return random::truncated_normal(shape, {.mean = mean, .stddev = stddev, .dtype = dtype_or(dtype, config::floatx_dtype()), .seed = seed});
 }
 Tensor random_normal_variable(const Shape& shape, double mean, double scale, const std::string& dtype, std::optional<int64_t> seed) {
   return variable(random_normal(shape, mean, scale, dtype, seed));
@@ -459,11 +460,38 @@ Tensor map_fn(const std::function<Tensor(const Tensor&)>& fn, const Tensor& elem
   })[0];
 }
 
-static double g_epsilon = 1e-7;
-double epsilon() { return g_epsilon; }
-void set_epsilon(double value) { g_epsilon = value; }
-std::string floatx() { return "float32"; }
-std::string image_data_format() { return "channels_last"; }
-void clear_session() { core::clear_names(); }
+std::string standardize_dtype(const std::string& dtype) { return dtype.empty() ? config::floatx() : dtype_name(dtype_from_name(dtype)); }
+bool is_float_dtype(const std::string& dtype) { return is_floating(dtype_from_name(standardize_dtype(dtype))); }
+bool is_int_dtype(const std::string& dtype) { return is_integer(dtype_from_name(standardize_dtype(dtype))); }
+std::string result_type(const std::vector<std::string>& dtypes) {
+  if (dtypes.empty()) return config::floatx();
+  std::vector<DType> all;
+  for (const std::string& d : dtypes) all.push_back(dtype_from_name(standardize_dtype(d)));
+  return dtype_name(keras::result_type(all));
+}
+
+namespace {
+struct Uids {
+  std::mutex mutex;
+  std::map<std::string, int64_t> last;
+};
+Uids& uids() {
+  static Uids u;
+  return u;
+}
+}  // namespace
+int64_t get_uid(const std::string& prefix) {
+  std::lock_guard lock(uids().mutex);
+  return ++uids().last[prefix];
+}
+
+void clear_session() {
+  core::clear_names();
+  {
+    std::lock_guard lock(uids().mutex);
+    uids().last.clear();
+  }
+  config::clear_session();
+}
 
 }  // namespace keras::backend

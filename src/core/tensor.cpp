@@ -174,6 +174,15 @@ template std::vector<uint64_t> Tensor::to_vector() const;
 template std::vector<float> Tensor::to_vector() const;
 template std::vector<double> Tensor::to_vector() const;
 
+bool Tensor::truth() const {
+  if (!impl_) throw ValueError("an empty Tensor was used as a condition: it was default-constructed and never given a value");
+  if (!is_concrete())
+    throw TypeError(ErrorText{.what = std::string("a ") + (is_symbolic() ? "symbolic" : "traced") + " tensor has no number yet, so it can't be a condition of C++", .received = str(),
+                              .fix = "choose with ops::where, or branch with ops::cond; `defined()` asks whether there is a tensor at all"}.str());
+  if (numel() != 1)
+    throw ValueError(ErrorText{.what = "a tensor with several elements is neither true nor false", .received = "shape " + shape().str(), .fix = "reduce it: ops::all(x).truth() or ops::any(x).truth()"}.str());
+  return item() != 0;
+}
 double Tensor::item() const {
   if (numel() != 1) throw ValueError("item() needs a tensor with one element, not " + shape().str());
   double d;

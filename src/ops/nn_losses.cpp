@@ -10,10 +10,8 @@
 
 namespace keras::ops {
 
-static constexpr double kEpsilon = 1e-7;  // Keras' backend.epsilon()
-
 Tensor one_hot(const Tensor& x, int64_t num_classes, int axis, OptDType dtype) {
-  DType t = dtype.value_or(kFloatX);
+  DType t = dtype.value_or(config::floatx_dtype());
   return frame(
       "OneHot",
       [&] {
@@ -32,7 +30,7 @@ Tensor one_hot(const Tensor& x, int64_t num_classes, int axis, OptDType dtype) {
       x);
 }
 Tensor multi_hot(const Tensor& inputs, int64_t num_classes, int axis, OptDType dtype) {
-  DType t = dtype.value_or(kFloatX);
+  DType t = dtype.value_or(config::floatx_dtype());
   return frame(
       "MultiHot",
       [&] {
@@ -56,7 +54,7 @@ static Tensor log_probabilities(const Tensor& output, bool from_logits, int axis
   Tensor f = as_float(output);
   if (from_logits) return log_softmax(f, axis);
   Tensor share = p::div(f, p::reduce_sum(f, Ints{axis}, true));
-  return p::ew(Ew::log, p::ew(Ew::minimum, p::ew(Ew::maximum, share, num(f, kEpsilon)), num(f, 1 - kEpsilon)));
+  return p::ew(Ew::log, p::ew(Ew::minimum, p::ew(Ew::maximum, share, num(f, config::epsilon())), num(f, 1 - config::epsilon())));
 }
 Tensor categorical_crossentropy(const Tensor& target, const Tensor& output, bool from_logits, int axis) {
   return frame(
@@ -107,7 +105,7 @@ Tensor binary_crossentropy(const Tensor& target, const Tensor& output, bool from
           log_yes = p::neg(p::ew(Ew::softplus, p::neg(o)));
           log_no = p::neg(p::ew(Ew::softplus, o));
         } else {
-          o = p::ew(Ew::minimum, p::ew(Ew::maximum, o, num(o, kEpsilon)), num(o, 1 - kEpsilon));
+          o = p::ew(Ew::minimum, p::ew(Ew::maximum, o, num(o, config::epsilon())), num(o, 1 - config::epsilon()));
           log_yes = p::ew(Ew::log, o);
           log_no = p::ew(Ew::log, p::sub(one, o));
         }
@@ -118,6 +116,9 @@ Tensor binary_crossentropy(const Tensor& target, const Tensor& output, bool from
 
 // ---- normalisation
 std::pair<Tensor, Tensor> moments(const Tensor& x, const Axes& axes, bool keepdims, bool synchronized) {
+  if (synchronized)
+    throw NotImplementedError(
+        ErrorText{.what = "moments over several devices", .where = "moments", .expected = "synchronized = false", .received = "true"}.str());
   return frame(
       "Moments",
       [&] {
@@ -141,9 +142,10 @@ std::pair<Tensor, Tensor> moments(const Tensor& x, const Axes& axes, bool keepdi
       x);
 }
 Tensor normalize(const Tensor& x, const Axes& axis, double order, std::optional<double> epsilon) {
-  if (order < 1)
-    throw ValueError(ErrorText{.what = "`order` must be at least 1", .where = "normalize", .received = float_repr(order)}.str());
-  double eps = epsilon.value_or(kEpsilon);
+  if (order < 1 || (std::isfinite(order) && order != std::floor(order)))
+    throw ValueError(
+        ErrorText{.what = "`order` must be a whole number of at least 1", .where = "normalize", .received = float_repr(order)}.str());
+  double eps = epsilon.value_or(config::epsilon());
   return frame(
       "Normalize",
       [&] {
@@ -196,7 +198,7 @@ Tensor batch_normalization(const Tensor& x, const Tensor& mean, const Tensor& va
       x, mean, variance, offset, scale);
 }
 Tensor layer_normalization(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Axes& axis, std::optional<double> epsilon) {
-  double eps = epsilon.value_or(kEpsilon);
+  double eps = epsilon.value_or(config::epsilon());
   return frame(
       "LayerNorm",
       [&] {
@@ -220,7 +222,7 @@ Tensor layer_normalization(const Tensor& x, const Tensor& gamma, const Tensor& b
       x, gamma, beta);
 }
 Tensor rms_normalization(const Tensor& x, const Tensor& scale, const Axes& axis, std::optional<double> epsilon) {
-  double eps = epsilon.value_or(kEpsilon);
+  double eps = epsilon.value_or(config::epsilon());
   return frame(
       "RMSNorm",
       [&] {

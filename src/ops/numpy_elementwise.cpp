@@ -118,7 +118,7 @@ Tensor round(const Tensor& x, int decimals) {
       [decimals](const Tensor& a) {
         if (!is_floating(a.dtype())) {
           if (decimals >= 0) return a.dtype() == DType::Bool ? as(a, DType::Int32) : a;
-          Tensor f = as(a, kFloatX), factor = num(f, std::pow(10.0, decimals));
+          Tensor f = as(a, DType::Float32), factor = num(f, std::pow(10.0, decimals));
           return as(p::div(ew1(Ew::round, p::mul(f, factor)), factor), a.dtype());
         }
         if (decimals == 0) return ew1(Ew::round, a);

@@ -64,7 +64,9 @@ Range resolve(const Slice& s, int64_t n) {
 }
 }  // namespace
 
-static Tensor sliced(const Tensor& x, const std::vector<Slice>& slices) {
+/// `symbolic`: of a call on a symbolic tensor, where Keras leaves an unknown size unknown; inside a layer it asks what two sizes would give:
+/// what does not depend on the size is known.
+static Tensor sliced(const Tensor& x, const std::vector<Slice>& slices, bool symbolic) {
   if (slices.size() > x.shape().size())
     shape_error("get_item", "there are more indices than axes", "at most " + std::to_string(x.rank()), std::to_string(slices.size()));
   Shape out = x.shape();
@@ -73,11 +75,11 @@ static Tensor sliced(const Tensor& x, const std::vector<Slice>& slices) {
   for (size_t i = 0; i < slices.size(); ++i) {
     int axis = static_cast<int>(i);
     int64_t n = x.shape()[axis];
-    if (n < 0) {  // Keras asks what two sizes would give: what does not depend on the size is known
+    if (n < 0) {
       limits[i] = p::kToEnd;
       if (!slices[i].start && !slices[i].stop && std::abs(slices[i].step.value_or(1)) == 1) continue;
       int64_t a = resolve(slices[i], 83).count, b = resolve(slices[i], 89).count;
-      out[axis] = a == b ? a : None;
+      out[axis] = a == b && !symbolic ? a : None;
       unknown = true;
       continue;
     }
@@ -105,7 +107,7 @@ Tensor slice_tensor(const Tensor& x, const std::vector<Slice>& slices) {
         for (const Slice& s : slices) l.push_back(slice_value(s));
         return ArgDict{kw("key", Value(l))};
       },
-      [slices](const Tensor& a) { return sliced(a, slices); }, x);
+      [slices, symbolic = x.is_symbolic()](const Tensor& a) { return sliced(a, slices, symbolic); }, x);
 }
 
 /// Indices of the true elements of a concrete mask, one row-major list per axis.
@@ -132,7 +134,7 @@ static Tensors true_places(const Tensor& mask) {
   return out;
 }
 
-static Tensor picked(const Tensor& x, const std::vector<Index>& key, const Tensors& tensors) {
+static Tensor picked(const Tensor& x, const std::vector<Index>& key, const Tensors& tensors, bool symbolic) {
   // 1. Every item becomes a slice of one axis, a new axis, or an index tensor for one axis (an int among tensors is one too).
   struct Item {
     enum Kind { Cut, New, Int, Tens } kind;
@@ -189,7 +191,7 @@ static Tensor picked(const Tensor& x, const std::vector<Index>& key, const Tenso
       cuts.push_back(it.kind == Item::Cut ? it.slice : Slice{});
     }
   }
-  Tensor t = sliced(x, cuts);
+  Tensor t = sliced(x, cuts, symbolic);
   // 3. New axes in, plain ints out.
   Shape s;
   int axis = 0;
@@ -256,7 +258,7 @@ Tensor get_item(const Tensor& x, const std::vector<Index>& key) {
               k.value());
         return ArgDict{kw("key", Value(l))};
       },
-      [key](const Tensor& a, const Tensors& ts) { return picked(a, key, ts); }, x, tensors);
+      [key, symbolic = x.is_symbolic()](const Tensor& a, const Tensors& ts) { return picked(a, key, ts, symbolic); }, x, tensors);
 }
 
 Tensors nonzero(const Tensor& x) {
@@ -379,9 +381,9 @@ static Tensor pad_axis(const Tensor& a, int axis, int64_t lo, int64_t hi, const 
       Shape s = a.shape();
       s[axis] = width;
       if (mode != "linear_ramp") return p::broadcast_to(e, s);
-      Tensor at = p::div(iota(kFloatX, s, axis), Tensor::full({}, static_cast<double>(width), kFloatX));
-      if (!low) at = p::sub(Tensor::full({}, static_cast<double>(width - 1) / static_cast<double>(width), kFloatX), at);
-      return as(p::mul(as(p::broadcast_to(e, s), kFloatX), at), a.dtype());
+      Tensor at = p::div(iota(DType::Float32, s, axis), Tensor::full({}, static_cast<double>(width), DType::Float32));
+      if (!low) at = p::sub(Tensor::full({}, static_cast<double>(width - 1) / static_cast<double>(width), DType::Float32), at);
+      return as(p::mul(as(p::broadcast_to(e, s), DType::Float32), at), a.dtype());
     };
     Tensors parts;
     if (lo) parts.push_back(edge(true, lo));

@@ -15,9 +15,9 @@ static Tensor filled(const Shape& shape, double value, DType dtype) {
   if (core::current_trace() || !shape.is_static()) return p::broadcast_to(Tensor::full({}, value, dtype), shape);
   return Tensor::full(shape, value, dtype);
 }
-Tensor zeros(const Shape& shape, OptDType dtype) { return filled(shape, 0, dtype.value_or(kFloatX)); }
-Tensor ones(const Shape& shape, OptDType dtype) { return filled(shape, 1, dtype.value_or(kFloatX)); }
-Tensor empty(const Shape& shape, OptDType dtype) { return filled(shape, 0, dtype.value_or(kFloatX)); }
+Tensor zeros(const Shape& shape, OptDType dtype) { return filled(shape, 0, dtype.value_or(config::floatx_dtype())); }
+Tensor ones(const Shape& shape, OptDType dtype) { return filled(shape, 1, dtype.value_or(config::floatx_dtype())); }
+Tensor empty(const Shape& shape, OptDType dtype) { return filled(shape, 0, dtype.value_or(config::floatx_dtype())); }
 Tensor full(const Shape& shape, const Tensor& fill_value, OptDType dtype) {
   return frame(
       "Full",
@@ -25,7 +25,7 @@ Tensor full(const Shape& shape, const Tensor& fill_value, OptDType dtype) {
         return ArgDict{kw("shape", shape), kw("dtype", dtype)};
       },
       [=](const Tensor& v) {
-        DType t = dtype.value_or(kFloatX);
+        DType t = dtype.value_or(config::floatx_dtype());
         if (v.is_concrete() && v.rank() == 0) return filled(shape, v.item(), t);
         return p::broadcast_to(as(v, t), shape);
       },
@@ -56,11 +56,11 @@ static Tensor band(int64_t n, int64_t m, int64_t k, Ew compare, DType dtype) {
   return as(p::ew(compare, p::add(row, static_cast<double>(k)), col), dtype);
 }
 Tensor eye(int64_t N, std::optional<int64_t> M, int64_t k, OptDType dtype) {
-  return band(N, M.value_or(N), k, Ew::equal, dtype.value_or(kFloatX));
+  return band(N, M.value_or(N), k, Ew::equal, dtype.value_or(config::floatx_dtype()));
 }
 Tensor identity(int64_t n, OptDType dtype) { return eye(n, {}, 0, dtype); }
 Tensor tri(int64_t N, std::optional<int64_t> M, int64_t k, OptDType dtype) {
-  return band(N, M.value_or(N), k, Ew::greater_equal, dtype.value_or(kFloatX));
+  return band(N, M.value_or(N), k, Ew::greater_equal, dtype.value_or(config::floatx_dtype()));
 }
 
 Tensor arange(Number start, std::optional<Number> stop, Number step, OptDType dtype) {
@@ -70,7 +70,7 @@ Tensor arange(Number start, std::optional<Number> stop, Number step, OptDType dt
     throw ValueError(
         ErrorText{.what = "arange with a step of 0 never ends", .where = "arange", .expected = "a step other than 0", .received = "0"}
             .str());
-  DType t = dtype.value_or(whole ? DType::Int32 : kFloatX);
+  DType t = dtype.value_or(whole ? DType::Int32 : config::floatx_dtype());
   int64_t n = std::max<int64_t>(0, static_cast<int64_t>(std::ceil((stop->value - start.value) / step.value)));
   Tensor out = Tensor::empty(DType::Float64, Shape{n});
   double* v = out.mutable_data<double>();
@@ -83,7 +83,7 @@ static std::pair<Tensor, Tensor> spaced(const Tensor& start, const Tensor& stop,
   if (num < 0)
     throw ValueError(ErrorText{.what = "`num` must not be negative", .where = "linspace", .received = std::to_string(num)}.str());
   DType t = float_type(promote(start, stop));
-  if (start.weak() && stop.weak()) t = kFloatX;
+  if (start.weak() && stop.weak()) t = DType::Float32;
   Tensor a = as(start, t), b = as(stop, t);
   Shape s = broadcast_shapes(a.shape(), b.shape()), column(std::vector<int64_t>(s.size() + 1, 1));
   a = p::broadcast_to(a, s), b = p::broadcast_to(b, s);
@@ -148,7 +148,7 @@ Tensor geomspace(const Tensor& start, const Tensor& stop, int64_t num, bool endp
       "Geomspace", space_options(num, endpoint, dtype, axis),
       [=](const Tensor& a0, const Tensor& b0) {
         DType t = float_type(promote(a0, b0));
-        if (a0.weak() && b0.weak()) t = kFloatX;
+        if (a0.weak() && b0.weak()) t = DType::Float32;
         Tensor a = as(a0, t), b = as(b0, t);
         Tensor sign = p::ew(Ew::sign, a);
         Tensor la = p::ew(Ew::log10, p::ew(Ew::abs, a)), lb = p::ew(Ew::log10, p::ew(Ew::abs, b));

@@ -181,7 +181,8 @@ void shape_error(const char* where, std::string what, std::string expected, std:
       ErrorText{.what = std::move(what), .where = where, .expected = std::move(expected), .received = std::move(received)}.str());
 }
 bool is_channels_last(std::string_view data_format, const char* where) {
-  if (data_format.empty() || data_format == "channels_last") return true;
+  if (data_format.empty()) return config::image_data_format() == "channels_last";
+  if (data_format == "channels_last") return true;
   if (data_format == "channels_first") return false;
   unknown_option(where, "data_format", data_format, {"channels_last", "channels_first"});
 }

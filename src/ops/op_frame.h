@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include <keras/config.h>
 #include <keras/ops/types.h>
 
 #include "core/impl.h"
@@ -19,9 +20,6 @@ using core::ArgDict;
 using core::CallArgs;
 using ir::Ew;
 using ir::Ints;
-
-/// What Keras calls floatx.
-inline constexpr DType kFloatX = DType::Float32;
 
 // ---- the frame
 inline bool any_symbolic(const Tensor& t) { return t.is_symbolic(); }
@@ -85,8 +83,8 @@ template <class T> std::pair<std::string, Arg> kw(const char* key, const T& v) {
 /// Keras' promotion; plain numbers are weak, and no 64-bit type comes out of narrower ones.
 DType promote(const Tensor& a, const Tensor& b);
 DType promote(const Tensors& ts);
-/// As promote, and at least floatx.
-inline DType float_type(DType d) { return is_floating(d) ? d : kFloatX; }
+/// The dtype itself where it is a float, else float32, whatever floatx is.
+inline DType float_type(DType d) { return is_floating(d) ? d : DType::Float32; }
 /// The tensor in another dtype; plain numbers become constants of it.
 Tensor as(const Tensor& x, DType to);
 inline Tensor as_float(const Tensor& x) { return as(x, float_type(x.dtype())); }

@@ -67,9 +67,13 @@ class Tensor {
   const Shape& shape() const;
   DType dtype() const;
   int rank() const { return shape().rank(); }
+  int ndim() const { return rank(); }
   int64_t numel() const { return shape().numel(); }
   bool defined() const { return impl_ != nullptr; }
+  /// Whether there is a tensor at all; for the number of a condition see `truth`, which comparisons are converted by.
   explicit operator bool() const { return defined(); }
+  /// Whether the one number of a concrete tensor is not zero. ValueError on another count, TypeError where there is no number.
+  bool truth() const;
   bool is_concrete() const;
   bool is_symbolic() const;
   bool is_traced() const;

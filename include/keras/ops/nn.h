@@ -1,5 +1,5 @@
 // What lives here: keras.ops' neural network family: activations, convolutions and pools, encodings, crossentropies, normalisation,
-// attention. `data_format` is "channels_last", "channels_first" or "" for the default (channels_last).
+// attention. `data_format` is "channels_last", "channels_first" or "" for config::image_data_format().
 #pragma once
 #include <keras/ops/types.h>
 
