@@ -6,33 +6,14 @@
 #include <keras/dtype_policies.h>
 
 #include "layers/layer_impl.h"
+#include "layers/registry.h"
 #include "layers/user_impl.h"
 #include "prims/build.h"
 
 namespace keras {
 
-static std::string& default_policy() {
-  static std::string policy = "float32";
-  return policy;
-}
-void set_dtype_policy(const std::string& policy) {
-  layers::policy_dtypes(policy);
-  default_policy() = policy;
-}
-const std::string& dtype_policy() { return default_policy(); }
-
 namespace layers {
 
-std::pair<DType, DType> policy_dtypes(const std::string& policy) {
-  const std::string& p = policy.empty() ? default_policy() : policy;
-  if (p == "mixed_bfloat16") return {DType::BFloat16, DType::Float32};
-  if (p == "mixed_float16") return {DType::Float16, DType::Float32};
-  DType d = dtype_from_name(p);
-  return {d, d};
-}
-Value serialize_policy(const std::string& policy) {
-  return serial::object("keras", "DTypePolicy", Dict{{"name", policy}});
-}
 void read_common(const Dict& config, std::optional<std::string>& name, bool& trainable, std::optional<std::string>& dtype) {
   auto refuse = [](const char* entry, const Value& v, const char* expected) {
     return ValueError(ErrorText{.what = std::string("the configuration entry '") + entry + "' can't be read", .expected = expected, .received = v.str()}.str());
@@ -98,8 +79,8 @@ void LayerImpl::init(const std::string& class_name, const std::optional<std::str
     throw ValueError(ErrorText{.what = "a layer's name can't contain '/'", .received = *name, .fix = "it names the place of the weights in saved files"}.str());
   name_ = name && !name->empty() ? *name : core::unique_name(core::to_snake_case(class_name));
   trainable_ = trainable;
-  dtype_policy_ = dtype && !dtype->empty() ? *dtype : default_policy();
-  std::tie(compute_dtype_, variable_dtype_) = policy_dtypes(dtype_policy_);
+  dtype_policy_ = dtype && !dtype->empty() ? *dtype : config::dtype_policy();
+  std::tie(compute_dtype_, variable_dtype_) = dtype_policies::policy_dtypes(dtype_policy_);
 }
 
 void LayerImpl::input_shape_hint(const std::optional<Shape>& shape, const std::optional<Shape>& batch_shape, std::optional<int64_t> dim) {
@@ -145,7 +126,7 @@ Variable LayerImpl::add_weight(const Layer::Weight& w) {
   Initializer init = w.initializer;
   if (init.is_none()) init = is_floating(dtype) ? Initializer("glorot_uniform") : Initializer("zeros");
   Tensor value = init->call(w.shape, dtype);
-  Variable v(value, {.name = w.name, .trainable = w.trainable, .path_prefix = scope_path()});
+  Variable v(value, {.name = w.name, .trainable = w.trainable, .path_prefix = scope_path(), .autocast = w.autocast});
   if (Regularizer r = w.regularizer) v.set_regularizer([object = r.object()](const Tensor& t) { return object->call(t); });
   if (Constraint c = w.constraint) v.set_constraint([object = c.object()](const Tensor& t) { return object->call(t); });
   (w.trainable ? own_trainable_ : own_non_trainable_).push_back(v);
@@ -240,7 +221,7 @@ void LayerImpl::set_trainable(bool t) {
 }
 
 Dict LayerImpl::config() const {
-  Dict d{{"name", name_}, {"trainable", trainable_}, {"dtype", serialize_policy(dtype_policy_)}};
+  Dict d{{"name", name_}, {"trainable", trainable_}, {"dtype", DTypePolicy(dtype_policy_).serialize()}};
   if (activity_regularizer_) d.set("activity_regularizer", activity_regularizer_.serialize());
   for (const auto& [k, v] : own_config()) d.set(k, v);
   return d;
@@ -264,6 +245,7 @@ void LayerImpl::build_from_config(const Value& build_config) {
 Value LayerImpl::serialize() const {
   Dict d{{"module", registered_name_ ? Value() : Value(module())}, {"class_name", class_name_}, {"config", config()}, {"registered_name", registered_name_ ? Value(*registered_name_) : Value()}};
   if (Value b = build_config(); !b.is_null()) d.set("build_config", b);
+  SavedIds::tag(d, this);
   return d;
 }
 
@@ -317,6 +299,13 @@ std::vector<ir::Type> LayerImpl::output_types(const core::CallArgs& args) {
 }
 
 // ---- the call
+std::optional<DType> LayerImpl::read_dtype() const {
+  // Built-in layers cast what they read themselves: some of it only after a computation in float32.
+  if (!is_user_class()) return std::nullopt;
+  // As Keras: inside of another mixed layer the layer's own wishes count, else its policy alone.
+  if (core::AutocastScope::inside_mixed() ? autocast_ && is_floating(compute_dtype_) : compute_dtype_ != variable_dtype_) return compute_dtype_;
+  return std::nullopt;
+}
 Tensors LayerImpl::operator()(core::CallArgs args) {
   // 1. What kind of call is this?
   bool symbolic = args.any_symbolic();
@@ -375,6 +364,7 @@ Tensors LayerImpl::operator()(core::CallArgs args) {
   }
   // 7. Compute.
   CallScope scope(this, mode);
+  core::AutocastScope autocast(read_dtype(), core::AutocastScope::inside_mixed() || compute_dtype_ != variable_dtype_);
   Call call{given, inputs, masks_for(), mode.value_or(false)};
   Tensors out = this->call(call);
   if (activity_regularizer_) {
@@ -436,7 +426,7 @@ Tensors Layer::call(const Tensors& inputs, bool training) {
   return {call(inputs[0], training)};
 }
 Tensor Layer::compute_mask(const Tensors&, const Tensor& mask) { return impl_->supports_masking_ ? mask : Tensor(); }
-Dict Layer::get_config() const { return {}; }
+Dict Layer::get_config() const { return !impl_ || impl_->is_user_class() ? Dict() : impl_->config(); }
 
 static core::CallArgs call_args(std::vector<core::Arg> args, const CallOptions& o) {
   core::CallArgs c;
@@ -496,6 +486,8 @@ bool Layer::trainable() const { return impl_->trainable_; }
 void Layer::set_trainable(bool t) const { impl_->set_trainable(t); }
 DType Layer::compute_dtype() const { return impl_->compute_dtype_; }
 DType Layer::variable_dtype() const { return impl_->variable_dtype_; }
+bool Layer::autocast() const { return impl_->autocast_; }
+void Layer::set_autocast(bool v) const { impl_->autocast_ = v; }
 bool Layer::supports_masking() const { return impl_->supports_masking_; }
 void Layer::set_supports_masking(bool v) const { impl_->supports_masking_ = v; }
 void Layer::build_for(const Shape& input) const { impl_->ensure_built({input}); }
@@ -508,6 +500,25 @@ std::vector<Shape> Layer::compute_output_shapes(const std::vector<Shape>& inputs
   std::vector<Shape> out;
   for (const ir::Type& t : impl_->output_types(args)) out.push_back(t.shape);
   return out;
+}
+DTypePolicy Layer::dtype_policy() const { return DTypePolicy(impl_->dtype_policy_); }
+const std::vector<InputSpec>& Layer::input_spec() const { return impl_->input_spec_; }
+void Layer::set_input_spec(std::vector<InputSpec> spec) const { impl_->input_spec_ = std::move(spec); }
+Value Layer::get_build_config() const { return impl_->build_config(); }
+void Layer::build_from_config(const Value& build_config) const { impl_->build_from_config(build_config); }
+Layer::StatelessResult Layer::stateless_call(const Tensors& trainable, const Tensors& non_trainable, const Tensors& inputs, const CallOptions& options) const {
+  if (!need(impl_).built_)
+    throw ValueError(ErrorText{.what = "stateless_call was called before the variables exist", .where = where(*impl_), .fix = "call the layer on an input, or build_for(shape)"}.str());
+  std::vector<Variable> variables = trainable_variables();
+  size_t count = variables.size();
+  if (trainable.size() != count)
+    throw ValueError(ErrorText{.what = "stateless_call got another number of trainable variables", .where = where(*impl_), .expected = std::to_string(count), .received = std::to_string(trainable.size())}.str());
+  for (const Variable& v : non_trainable_variables()) variables.push_back(v);
+  Tensors values = trainable;
+  values.insert(values.end(), non_trainable.begin(), non_trainable.end());
+  core::LentValues lent(std::move(variables), values, where(*impl_) + ", stateless_call");
+  Output out = inputs.size() == 1 ? (*this)(inputs[0], options) : (*this)(inputs, options);
+  return {std::move(out), lent.values(count, values.size())};
 }
 Dict Layer::config() const { return impl_->config(); }
 std::vector<Layer> Layer::sublayers() const {

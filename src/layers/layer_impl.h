@@ -82,6 +82,8 @@ class LayerImpl : public core::Operation {
   virtual bool is_model() const { return false; }
   /// True for the inside of a class that a user derived.
   virtual bool is_user_class() const { return false; }
+  /// The dtype in which `call` reads floating variables, nullopt for their own (Keras' AutocastScope).
+  virtual std::optional<DType> read_dtype() const;
 
   // ---- the call
   Tensors operator()(core::CallArgs args);
@@ -156,10 +158,6 @@ class CallScope {
   CallContext context;
 };
 
-/// "float32", "mixed_bfloat16", … → (compute, variable); the default policy for "".
-std::pair<DType, DType> policy_dtypes(const std::string& policy);
-/// The saved form of a policy.
-Value serialize_policy(const std::string& policy);
 /// Reads name, trainable and dtype of a saved configuration into options.
 void read_common(const Dict& config, std::optional<std::string>& name, bool& trainable, std::optional<std::string>& dtype);
 

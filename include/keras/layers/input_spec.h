@@ -19,3 +19,7 @@ struct InputSpec {
 };
 
 }  // namespace keras::layers
+
+namespace keras {
+using layers::InputSpec;
+}

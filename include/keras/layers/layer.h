@@ -11,6 +11,7 @@
 #include <keras/base/value.h>
 #include <keras/core/tensor.h>
 #include <keras/core/variable.h>
+#include <keras/dtype_policies.h>
 #include <keras/initializers.h>
 #include <keras/layers/input_spec.h>
 #include <keras/regularizers.h>
@@ -93,7 +94,8 @@ class Layer {
   virtual Tensors call(const Tensors& inputs, bool training);
   /// The mask of the output; by default the input's when `set_supports_masking` was called.
   virtual Tensor compute_mask(const Tensors& inputs, const Tensor& mask);
-  /// What saved files hold to make the layer again (see register_layer).
+  /// What saved files hold to make the layer again (see register_layer): in a class of one's own its own entries, in Keras' layers all of it,
+  /// as `config`.
   virtual Dict get_config() const;
 
   // ---- calling
@@ -111,6 +113,16 @@ class Layer {
     return call_several({first, second, third}, options);
   }
 
+  /// The layer on given values of its variables, which stay as they are: what it gives, and what the non-trainable variables would be then.
+  /// The values come in the order of `trainable_variables()` and `non_trainable_variables()`. ValueError when the layer is not built, and on
+  /// other counts or shapes.
+  struct StatelessResult {
+    Output outputs;
+    Tensors non_trainable_variables;
+  };
+  StatelessResult stateless_call(const Tensors& trainable_variables, const Tensors& non_trainable_variables, const Tensors& inputs,
+                                 const CallOptions& options = {}) const;
+
   // ---- weights
   struct Weight {
     std::string name = "variable";
@@ -120,9 +132,12 @@ class Layer {
     bool trainable = true;
     Regularizer regularizer{};
     Constraint constraint{};
+    /// False: also under mixed precision `call` reads the variable in its own dtype.
+    bool autocast = true;
   };
   /// Makes a variable that the layer owns.
   Variable add_weight(const Weight& weight);
+  Variable add_variable(const Weight& weight) { return add_weight(weight); }
   /// Adds a number to the loss of the model that the layer is in; inside `call`.
   void add_loss(const Tensor& loss);
   /// Names a layer that this one holds, for saving; layers called inside `call` are found by themselves.
@@ -149,6 +164,16 @@ class Layer {
   void set_trainable(bool trainable) const;
   DType compute_dtype() const;
   DType variable_dtype() const;
+  DType dtype() const { return variable_dtype(); }
+  DType input_dtype() const { return compute_dtype(); }
+  DTypePolicy dtype_policy() const;
+  /// What inputs must be, one entry per input or one for all; empty: anything.
+  const std::vector<InputSpec>& input_spec() const;
+  void set_input_spec(std::vector<InputSpec> spec) const;
+  /// Whether floating inputs come in the compute dtype: true unless `set_autocast(false)`. Then, inside the call of another layer under
+  /// mixed precision, weights are read in their own dtype too, as in Keras.
+  bool autocast() const;
+  void set_autocast(bool value) const;
   bool supports_masking() const;
   void set_supports_masking(bool value = true) const;
   /// Builds the weights for inputs of this shape (batch axis included) without calling the layer.
@@ -158,6 +183,9 @@ class Layer {
   std::vector<Shape> compute_output_shapes(const std::vector<Shape>& inputs) const;
   /// {"name", "trainable", "dtype", …}: Keras' configuration.
   Dict config() const;
+  /// {"input_shape": …}, what saved files hold to build the layer again; null before it is built.
+  Value get_build_config() const;
+  void build_from_config(const Value& build_config) const;
   /// The layers inside this one.
   std::vector<Layer> sublayers() const;
   /// Sums that `call` added and the penalties of the weights, computed now.

@@ -21,7 +21,13 @@
 #define KERAS_EACH_STEP(macro, a, ...) macro(a) __VA_OPT__(KERAS_EACH_AGAIN KERAS_PARENS(macro, __VA_ARGS__))
 #define KERAS_EACH_AGAIN() KERAS_EACH_STEP
 
+// KERAS_EMPTY_BRACES(Adam): inside a class made from options alone, takes the `{}` of `Adam({})`, which could be options or another Adam.
+#define KERAS_EMPTY_BRACES(Class) explicit Class(::keras::serial::NoOption) : Class() {}
+
 namespace keras::serial {
+
+/// What empty braces are, and nothing else: no value converts to it.
+enum class NoOption : char {};
 
 // A type takes part by having `Value serialize() const` and a constructor from Value; plain types are here.
 inline Value to_value(bool v) { return v; }

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "layers/layer_impl.h"
+#include "layers/read_sizes.h"
 #include "prims/build.h"
 
 namespace keras::layers {
@@ -38,7 +39,7 @@ template <class Options> struct ConvImpl : LayerImpl {
       if (o.output_padding) output_padding = o.output_padding->expand(n, "output_padding");
     if constexpr (requires { o.groups; }) groups = o.groups;
     if constexpr (requires { o.depth_multiplier; }) multiplier = o.depth_multiplier;
-    data_format = o.data_format.value_or("channels_last");
+    data_format = o.data_format.value_or(config::image_data_format());
     auto positive = [&](const std::vector<int64_t>& v) { return std::all_of(v.begin(), v.end(), [](int64_t x) { return x > 0; }); };
     if (m != Mode::Depthwise && filters <= 0) fail("filters must be positive", "filters >= 1", std::to_string(filters));
     if (multiplier <= 0) fail("depth_multiplier must be positive", "depth_multiplier >= 1", std::to_string(multiplier));
@@ -233,18 +234,18 @@ template <class Options> struct ConvImpl : LayerImpl {
 template <class Options> Options read(const Dict& config, const std::string& where) {
   auto o = options_from<Options>(config, where);
   auto sizes = [&](const char* key, Sizes& to) {
-    if (const Value* v = config.find(key)) to = v->is_list() ? Sizes(v->as_ints()) : Sizes(v->as_int());
+    if (const Value* v = config.find(key)) to = read_sizes(*v);
   };
   sizes("strides", o.strides);
   sizes("dilation_rate", o.dilation_rate);
   if constexpr (requires { o.output_padding; })
     if (const Value* v = config.find("output_padding"); v && !v->is_null())
-      o.output_padding = v->is_list() ? Sizes(v->as_ints()) : Sizes(v->as_int());
+      o.output_padding = read_sizes(*v);
   return o;
 }
 Sizes kernel_of(const Dict& c) {
   const Value& v = c.at("kernel_size");
-  return v.is_list() ? Sizes(v.as_ints()) : Sizes(v.as_int());
+  return read_sizes(v);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ struct InputLayerImpl : LayerImpl {
   InputOptions o;
   DType dtype;
   InputLayerImpl(const Shape& shape, const InputOptions& options)
-      : batch_shape(shape), o(options), dtype(dtype_from_name(options.dtype.value_or(dtype_name(DType::Float32)))) {
+      : batch_shape(shape), o(options), dtype(dtype_from_name(options.dtype.value_or(config::floatx()))) {
     init("InputLayer", options.name, true, std::nullopt);
     for (int64_t d : shape)
       if (d < -1)
@@ -24,15 +24,14 @@ struct InputLayerImpl : LayerImpl {
   Tensors call(const Call& c) override { return c.inputs; }
   /// The one symbolic tensor of the layer.
   void make_output() {
-    core::Node node;
-    node.output_types = {{dtype, batch_shape}};
+    auto node = std::make_shared<core::Node>();
+    node->output_types = {{dtype, batch_shape}};
     // As in Keras, the tensor has the name that the user gave, the layer always one.
     std::string name = o.name ? name_ : core::unique_name("keras_tensor");
-    node.output_names = {name};
-    Tensor t = core::make_symbolic({dtype, batch_shape}, name, {shared_from_this(), 0, 0});
-    node.outputs = {t.impl()};
-    nodes_.push_back(std::move(node));
-
+    node->output_names = {name};
+    Tensor t = core::make_symbolic({dtype, batch_shape}, name, {shared_from_this(), 0, 0, node});
+    node->outputs = {t.impl()};
+    nodes_.add(node, true);
   }
 
   Value serialize() const override {

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 #include <cmath>
 
-#include "layers/layer_impl.h"
+#include "layers/normalization/normalizer.h"
 #include "prims/build.h"
 
 namespace keras::layers {
@@ -53,18 +53,7 @@ struct BatchNormalizationImpl : LayerImpl {
     int64_t n = inputs[0][axis];
     if (n < 0)
       throw ValueError(ErrorText{.what = "the axis to normalise must have a size", .where = where(), .received = inputs[0].str()}.str());
-    if (o.scale)
-      gamma = add_weight({.name = "gamma",
-                          .shape = {n},
-                          .initializer = o.gamma_initializer,
-                          .regularizer = o.gamma_regularizer,
-                          .constraint = o.gamma_constraint});
-    if (o.center)
-      beta = add_weight({.name = "beta",
-                         .shape = {n},
-                         .initializer = o.beta_initializer,
-                         .regularizer = o.beta_regularizer,
-                         .constraint = o.beta_constraint});
+    add_gamma_and_beta(*this, o, o.scale, o.center, {n}, gamma, beta);
     moving_mean = add_weight({.name = "moving_mean", .shape = {n}, .initializer = o.moving_mean_initializer, .trainable = false});
     moving_variance =
         add_weight({.name = "moving_variance", .shape = {n}, .initializer = o.moving_variance_initializer, .trainable = false});
@@ -116,7 +105,7 @@ struct BatchNormalizationImpl : LayerImpl {
         auto mean_of = [&](const Tensor& v, const Tensor& weights) {
           return prims::div(prims::reduce_sum(prims::select(keep, v, prims::scalar(v, 0)), axes), weights);
         };
-        Tensor weights = prims::add(prims::reduce_sum(prims::cast(keep, dtype), axes), number(1e-7));
+        Tensor weights = prims::add(prims::reduce_sum(prims::cast(keep, dtype), axes), number(config::epsilon()));
         mean = mean_of(x, weights);
         variance = mean_of(prims::ew(ir::Ew::square, prims::sub(x, along(mean))), weights);
       } else {

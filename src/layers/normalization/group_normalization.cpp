@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "layers/layer_impl.h"
+#include "layers/normalization/normalizer.h"
 #include "prims/build.h"
 
 namespace keras::layers {
@@ -38,18 +38,7 @@ struct GroupNormalizationImpl : LayerImpl {
     if (o.groups == -1) o.groups = n;
     if (n < o.groups) wrong("there are more groups than channels", fmt::format("at most {} groups", n), std::to_string(o.groups));
     if (n % o.groups) wrong("the channels can't be divided into the groups", fmt::format("a divisor of {}", n), std::to_string(o.groups));
-    if (o.scale)
-      gamma = add_weight({.name = "gamma",
-                          .shape = {n},
-                          .initializer = o.gamma_initializer,
-                          .regularizer = o.gamma_regularizer,
-                          .constraint = o.gamma_constraint});
-    if (o.center)
-      beta = add_weight({.name = "beta",
-                         .shape = {n},
-                         .initializer = o.beta_initializer,
-                         .regularizer = o.beta_regularizer,
-                         .constraint = o.beta_constraint});
+    add_gamma_and_beta(*this, o, o.scale, o.center, {n}, gamma, beta);
     input_spec_ = {{.ndim = in.rank(), .axes = {{axis, n}}}};
   }
   Tensors call(const Call& c) override {

@@ -25,18 +25,7 @@ struct LayerNormalizationImpl : Normalizer {
   }
   void build(const std::vector<Shape>& inputs) override {
     Shape s = settle(inputs.at(0));
-    if (scales())
-      gamma = add_weight({.name = "gamma",
-                          .shape = s,
-                          .initializer = o.gamma_initializer,
-                          .regularizer = o.gamma_regularizer,
-                          .constraint = o.gamma_constraint});
-    if (centers())
-      beta = add_weight({.name = "beta",
-                         .shape = s,
-                         .initializer = o.beta_initializer,
-                         .regularizer = o.beta_regularizer,
-                         .constraint = o.beta_constraint});
+    add_gamma_and_beta(*this, o, scales(), centers(), s, gamma, beta);
   }
   Tensors call(const Call& c) override {
     const Tensor x = prims::cast(c.input(), result_type(c.input().dtype(), DType::Float32));

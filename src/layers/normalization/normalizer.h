@@ -9,6 +9,16 @@
 
 namespace keras::layers {
 
+/// The weights after normalising: gamma where `scale`, beta where `center`, with what the options say of them.
+template <class Options> void add_gamma_and_beta(LayerImpl& layer, const Options& o, bool scale, bool center, const Shape& shape, Variable& gamma, Variable& beta) {
+  if (scale)
+    gamma = layer.add_weight(
+        {.name = "gamma", .shape = shape, .initializer = o.gamma_initializer, .regularizer = o.gamma_regularizer, .constraint = o.gamma_constraint, .autocast = false});
+  if (center)
+    beta = layer.add_weight(
+        {.name = "beta", .shape = shape, .initializer = o.beta_initializer, .regularizer = o.beta_regularizer, .constraint = o.beta_constraint, .autocast = false});
+}
+
 /// Axes to normalise over. Building turns one axis into a list and sorts it as given, and configurations show that, as Keras' do.
 struct Normalizer : LayerImpl {
   Axes axis;

@@ -76,7 +76,7 @@ struct SpatialDropoutImpl : NoiseImpl {
   std::string data_format;
   template <class Options> SpatialDropoutImpl(int spatial_rank, double r, const Options& o) : NoiseImpl("rate", r, o.seed), rank(spatial_rank) {
     init_noise(fmt::format("SpatialDropout{}D", rank), o);
-    if constexpr (requires { o.data_format; }) data_format = o.data_format.value_or("channels_last");
+    if constexpr (requires { o.data_format; }) data_format = o.data_format.value_or(config::image_data_format());
     else data_format = "channels_last";
     if (data_format != "channels_last" && data_format != "channels_first")
       throw ValueError(ErrorText{.what = class_name_ + ": data_format is unknown", .where = where(), .expected = "\"channels_last\" or \"channels_first\"", .received = data_format}.str());

@@ -12,7 +12,7 @@ namespace {
 
 struct FlattenImpl : LayerImpl {
   std::string data_format;
-  explicit FlattenImpl(const FlattenOptions& o) : data_format(o.data_format.value_or("channels_last")) {
+  explicit FlattenImpl(const FlattenOptions& o) : data_format(o.data_format.value_or(config::image_data_format())) {
     init_common("Flatten", o);
     if (data_format != "channels_last" && data_format != "channels_first")
       throw ValueError(ErrorText{.what = "Flatten: data_format is unknown", .where = where(), .expected = "\"channels_last\" or \"channels_first\"", .received = data_format}.str());

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "layers/layer_impl.h"
+#include "layers/read_sizes.h"
 #include "prims/build.h"
 
 namespace keras::layers {
@@ -60,7 +61,7 @@ struct SpatialImpl : LayerImpl {
 
   void init_spatial(int spatial_rank, const std::optional<std::string>& format) {
     rank = spatial_rank;
-    data_format = format.value_or("channels_last");
+    data_format = format.value_or(config::image_data_format());
     if (data_format != "channels_last" && data_format != "channels_first")
       throw ValueError(ErrorText{.what = class_name_ + ": data_format is unknown", .where = where(), .expected = "\"channels_last\" or \"channels_first\"", .received = data_format}.str());
     channels_first = data_format == "channels_first";
@@ -194,7 +195,6 @@ struct UpSamplingImpl : SpatialImpl {
   }
 };
 
-Sizes sizes_of(const Value& v) { return v.is_list() ? Sizes(v.as_ints()) : Sizes(v.as_int()); }
 
 }  // namespace
 
@@ -215,8 +215,8 @@ Layer Cropping3D::from_config(const Dict& c) { return Cropping3D(Edges(c.at("cro
 UpSampling1D::UpSampling1D(int64_t size, const UpSampling1DOptions& o) : Layer(make_impl<UpSamplingImpl>(1, Sizes(size), o, std::nullopt, "nearest")) {}
 Layer UpSampling1D::from_config(const Dict& c) { return UpSampling1D(c.at("size").as_int(), common_options_from<UpSampling1DOptions>(c)); }
 UpSampling2D::UpSampling2D(const Sizes& size, const UpSampling2DOptions& o) : Layer(make_impl<UpSamplingImpl>(2, size, o, o.data_format, o.interpolation)) {}
-Layer UpSampling2D::from_config(const Dict& c) { return UpSampling2D(sizes_of(c.at("size")), options_from<UpSampling2DOptions>(c, "UpSampling2D")); }
+Layer UpSampling2D::from_config(const Dict& c) { return UpSampling2D(read_sizes(c.at("size")), options_from<UpSampling2DOptions>(c, "UpSampling2D")); }
 UpSampling3D::UpSampling3D(const Sizes& size, const UpSampling3DOptions& o) : Layer(make_impl<UpSamplingImpl>(3, size, o, o.data_format, "nearest")) {}
-Layer UpSampling3D::from_config(const Dict& c) { return UpSampling3D(sizes_of(c.at("size")), options_from<UpSampling3DOptions>(c, "UpSampling3D")); }
+Layer UpSampling3D::from_config(const Dict& c) { return UpSampling3D(read_sizes(c.at("size")), options_from<UpSampling3DOptions>(c, "UpSampling3D")); }
 
 }  // namespace keras::layers

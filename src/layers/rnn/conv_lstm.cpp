@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "layers/read_sizes.h"
 #include "layers/rnn/rnn_impl.h"
 
 namespace keras::layers {
@@ -27,7 +28,7 @@ ConvSetup conv_setup(int rank, int64_t filters, const Sizes& size, const ConvLST
     throw ValueError(ErrorText{.what = cls + ": " + what, .expected = expected, .received = received}.str());
   };
   size_t n = static_cast<size_t>(rank);
-  ConvSetup c{rank, size.expand(n, "kernel_size"), o.strides.expand(n, "strides"), o.dilation_rate.expand(n, "dilation_rate"), o.padding, o.data_format.value_or("channels_last")};
+  ConvSetup c{rank, size.expand(n, "kernel_size"), o.strides.expand(n, "strides"), o.dilation_rate.expand(n, "dilation_rate"), o.padding, o.data_format.value_or(config::image_data_format())};
   auto positive = [](const std::vector<int64_t>& v) { return std::all_of(v.begin(), v.end(), [](int64_t x) { return x > 0; }); };
   if (filters <= 0) fail("filters must be positive", "filters >= 1", std::to_string(filters));
   if (!positive(c.kernel_size)) fail("kernel_size must be positive", "sizes >= 1", Shape(c.kernel_size).str());
@@ -156,16 +157,15 @@ struct ConvLSTMImpl : RNNImpl {
   ConvSetup conv;
 };
 
-Sizes sizes_of(const Value& v) { return v.is_list() ? Sizes(v.as_ints()) : Sizes(v.as_int()); }
 }  // namespace
 
 template <int Rank>
 ConvLSTM<Rank>::ConvLSTM(int64_t filters, const Sizes& kernel_size, const ConvLSTMOptions& options) : RNN(make_impl<ConvLSTMImpl>(Rank, filters, kernel_size, options)) {}
 template <int Rank> Layer ConvLSTM<Rank>::from_config(const Dict& c) {
   auto o = recurrent_options<ConvLSTMOptions>(c, fmt::format("ConvLSTM{}D", Rank));
-  if (const Value* v = c.find("strides")) o.strides = sizes_of(*v);
-  if (const Value* v = c.find("dilation_rate")) o.dilation_rate = sizes_of(*v);
-  return ConvLSTM(c.at("filters").as_int(), sizes_of(c.at("kernel_size")), o);
+  if (const Value* v = c.find("strides")) o.strides = read_sizes(*v);
+  if (const Value* v = c.find("dilation_rate")) o.dilation_rate = read_sizes(*v);
+  return ConvLSTM(c.at("filters").as_int(), read_sizes(c.at("kernel_size")), o);
 }
 template class ConvLSTM<1>;
 template class ConvLSTM<2>;

@@ -56,12 +56,12 @@ class GRUCore : public GatedCell {
     return {next, {next}};
   }
 };
-using Layer_ = RNNOf<GRUCell, GRUCellOptions, GRUOptions>;
+using GRUImpl = RNNOf<GRUCell, GRUCellOptions, GRUOptions>;
 }  // namespace
 
 GRUCell::GRUCell(int64_t units, const GRUCellOptions& options) : CellLayer(make_impl<CellImpl<GRUCore, GRUCellOptions>>(units, options)) {}
 Layer GRUCell::from_config(const Dict& c) { return GRUCell(c.at("units").as_int(), recurrent_options<GRUCellOptions>(c, "GRUCell")); }
-GRU::GRU(int64_t units, const GRUOptions& options) : RNN(make_impl<Layer_>("GRU", "gru_cell", units, options)) {}
+GRU::GRU(int64_t units, const GRUOptions& options) : RNN(make_impl<GRUImpl>("GRU", "gru_cell", units, options)) {}
 Layer GRU::from_config(const Dict& c) { return GRU(c.at("units").as_int(), recurrent_options<GRUOptions>(c, "GRU")); }
 
 }  // namespace keras::layers

@@ -24,12 +24,12 @@ class SimpleCell : public GatedCell {
   bool drops_all() const override { return true; }
   bool always_draws() const override { return true; }
 };
-using Layer_ = RNNOf<SimpleRNNCell, SimpleRNNCellOptions, SimpleRNNOptions>;
+using SimpleRNNImpl = RNNOf<SimpleRNNCell, SimpleRNNCellOptions, SimpleRNNOptions>;
 }  // namespace
 
 SimpleRNNCell::SimpleRNNCell(int64_t units, const SimpleRNNCellOptions& options) : CellLayer(make_impl<CellImpl<SimpleCell, SimpleRNNCellOptions>>(units, options)) {}
 Layer SimpleRNNCell::from_config(const Dict& c) { return SimpleRNNCell(c.at("units").as_int(), recurrent_options<SimpleRNNCellOptions>(c, "SimpleRNNCell")); }
-SimpleRNN::SimpleRNN(int64_t units, const SimpleRNNOptions& options) : RNN(make_impl<Layer_>("SimpleRNN", "simple_rnn_cell", units, options)) {}
+SimpleRNN::SimpleRNN(int64_t units, const SimpleRNNOptions& options) : RNN(make_impl<SimpleRNNImpl>("SimpleRNN", "simple_rnn_cell", units, options)) {}
 Layer SimpleRNN::from_config(const Dict& c) { return SimpleRNN(c.at("units").as_int(), recurrent_options<SimpleRNNOptions>(c, "SimpleRNN")); }
 
 }  // namespace keras::layers

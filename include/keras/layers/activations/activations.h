@@ -16,6 +16,7 @@ struct ReLUOptions {
 class ReLU : public Layer {
  public:
   explicit ReLU(const ReLUOptions& options = {});
+  KERAS_EMPTY_BRACES(ReLU)
   static Layer from_config(const Dict& config);
 };
 
@@ -28,6 +29,7 @@ struct LeakyReLUOptions {
 class LeakyReLU : public Layer {
  public:
   explicit LeakyReLU(const LeakyReLUOptions& options = {});
+  KERAS_EMPTY_BRACES(LeakyReLU)
   static Layer from_config(const Dict& config);
 };
 
@@ -44,6 +46,7 @@ struct PReLUOptions {
 class PReLU : public Layer {
  public:
   explicit PReLU(const PReLUOptions& options = {});
+  KERAS_EMPTY_BRACES(PReLU)
   static Layer from_config(const Dict& config);
 };
 
@@ -56,6 +59,7 @@ struct ELUOptions {
 class ELU : public Layer {
  public:
   explicit ELU(const ELUOptions& options = {});
+  KERAS_EMPTY_BRACES(ELU)
   static Layer from_config(const Dict& config);
 };
 
@@ -66,6 +70,7 @@ struct SoftmaxOptions {
 class Softmax : public Layer {
  public:
   explicit Softmax(const Axes& axis = -1, const SoftmaxOptions& options = {});
+  KERAS_EMPTY_BRACES(Softmax)
   static Layer from_config(const Dict& config);
 };
 

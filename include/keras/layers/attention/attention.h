@@ -23,6 +23,7 @@ struct AttentionOptions {
 class Attention : public Layer {
  public:
   explicit Attention(const AttentionOptions& options = {});
+  KERAS_EMPTY_BRACES(Attention)
   static Layer from_config(const Dict& config);
 };
 
@@ -38,6 +39,7 @@ struct AdditiveAttentionOptions {
 class AdditiveAttention : public Layer {
  public:
   explicit AdditiveAttention(const AdditiveAttentionOptions& options = {});
+  KERAS_EMPTY_BRACES(AdditiveAttention)
   static Layer from_config(const Dict& config);
 };
 

@@ -64,6 +64,7 @@ struct MaskingOptions {
 class Masking : public Layer {
  public:
   explicit Masking(const MaskingOptions& options = {});
+  KERAS_EMPTY_BRACES(Masking)
   static Layer from_config(const Dict& config);
 };
 

@@ -11,6 +11,7 @@ struct IdentityOptions {
 class Identity : public Layer {
  public:
   explicit Identity(const IdentityOptions& options = {});
+  KERAS_EMPTY_BRACES(Identity)
   static Layer from_config(const Dict& config);
 };
 

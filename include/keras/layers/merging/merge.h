@@ -16,36 +16,42 @@ struct MergeOptions {
 class Add : public Layer {
  public:
   explicit Add(const MergeOptions& options = {});
+  KERAS_EMPTY_BRACES(Add)
   static Layer from_config(const Dict& config);
 };
 /// Keras' Subtract: the first of two inputs minus the second.
 class Subtract : public Layer {
  public:
   explicit Subtract(const MergeOptions& options = {});
+  KERAS_EMPTY_BRACES(Subtract)
   static Layer from_config(const Dict& config);
 };
 /// Keras' Multiply: the product of the inputs. What is masked counts as 1; where everything is, the output is 0.
 class Multiply : public Layer {
  public:
   explicit Multiply(const MergeOptions& options = {});
+  KERAS_EMPTY_BRACES(Multiply)
   static Layer from_config(const Dict& config);
 };
 /// Keras' Average: the mean of the inputs.
 class Average : public Layer {
  public:
   explicit Average(const MergeOptions& options = {});
+  KERAS_EMPTY_BRACES(Average)
   static Layer from_config(const Dict& config);
 };
 /// Keras' Maximum: the largest of the inputs that are not masked, element by element.
 class Maximum : public Layer {
  public:
   explicit Maximum(const MergeOptions& options = {});
+  KERAS_EMPTY_BRACES(Maximum)
   static Layer from_config(const Dict& config);
 };
 /// Keras' Minimum: the smallest of the inputs that are not masked, element by element.
 class Minimum : public Layer {
  public:
   explicit Minimum(const MergeOptions& options = {});
+  KERAS_EMPTY_BRACES(Minimum)
   static Layer from_config(const Dict& config);
 };
 

@@ -35,6 +35,7 @@ struct BatchNormalizationOptions {
 class BatchNormalization : public Layer {
  public:
   explicit BatchNormalization(const BatchNormalizationOptions& options = {});
+  KERAS_EMPTY_BRACES(BatchNormalization)
   static Layer from_config(const Dict& config);
 };
 

@@ -28,6 +28,7 @@ struct GroupNormalizationOptions {
 class GroupNormalization : public Layer {
  public:
   explicit GroupNormalization(const GroupNormalizationOptions& options = {});
+  KERAS_EMPTY_BRACES(GroupNormalization)
   static Layer from_config(const Dict& config);
 };
 

@@ -30,6 +30,7 @@ struct LayerNormalizationOptions {
 class LayerNormalization : public Layer {
  public:
   explicit LayerNormalization(const LayerNormalizationOptions& options = {});
+  KERAS_EMPTY_BRACES(LayerNormalization)
   static Layer from_config(const Dict& config);
 };
 

@@ -17,6 +17,7 @@ struct RMSNormalizationOptions {
 class RMSNormalization : public Layer {
  public:
   explicit RMSNormalization(const RMSNormalizationOptions& options = {});
+  KERAS_EMPTY_BRACES(RMSNormalization)
   static Layer from_config(const Dict& config);
 };
 

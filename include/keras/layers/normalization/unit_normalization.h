@@ -15,6 +15,7 @@ struct UnitNormalizationOptions {
 class UnitNormalization : public Layer {
  public:
   explicit UnitNormalization(const UnitNormalizationOptions& options = {});
+  KERAS_EMPTY_BRACES(UnitNormalization)
   static Layer from_config(const Dict& config);
 };
 

@@ -31,6 +31,7 @@ struct AdaptivePoolingOptions {
 template <int Rank, bool Max> class Pooling : public Layer {
  public:
   explicit Pooling(const Sizes& pool_size = 2, const PoolingOptions& options = {});
+  KERAS_EMPTY_BRACES(Pooling)
   static Layer from_config(const Dict& config);
 };
 /// Keras' GlobalMaxPooling and GlobalAveragePooling: (batch, spatial…, channels) → (batch, channels). In one dimension the average leaves
@@ -38,6 +39,7 @@ template <int Rank, bool Max> class Pooling : public Layer {
 template <int Rank, bool Max> class GlobalPooling : public Layer {
  public:
   explicit GlobalPooling(const GlobalPoolingOptions& options = {});
+  KERAS_EMPTY_BRACES(GlobalPooling)
   static Layer from_config(const Dict& config);
 };
 /// Keras' AdaptiveMaxPooling and AdaptiveAveragePooling: windows that divide each axis into `output_size` parts.

@@ -14,6 +14,7 @@ struct ActivityRegularizationOptions {
 class ActivityRegularization : public Layer {
  public:
   explicit ActivityRegularization(const ActivityRegularizationOptions& options = {});
+  KERAS_EMPTY_BRACES(ActivityRegularization)
   static Layer from_config(const Dict& config);
 };
 

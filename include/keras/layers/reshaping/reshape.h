@@ -13,6 +13,7 @@ struct FlattenOptions {
 class Flatten : public Layer {
  public:
   explicit Flatten(const FlattenOptions& options = {});
+  KERAS_EMPTY_BRACES(Flatten)
   static Layer from_config(const Dict& config);
 };
 

@@ -38,18 +38,21 @@ struct ZeroPaddingOptions {
 class ZeroPadding1D : public Layer {
  public:
   explicit ZeroPadding1D(const Edges& padding = 1, const ZeroPaddingOptions& options = {});
+  KERAS_EMPTY_BRACES(ZeroPadding1D)
   static Layer from_config(const Dict& config);
 };
 /// Keras' ZeroPadding2D: zeros around each image: `ZeroPadding2D({{top, bottom}, {left, right}})`.
 class ZeroPadding2D : public Layer {
  public:
   explicit ZeroPadding2D(const Edges& padding = 1, const ZeroPaddingOptions& options = {});
+  KERAS_EMPTY_BRACES(ZeroPadding2D)
   static Layer from_config(const Dict& config);
 };
 /// Keras' ZeroPadding3D: zeros around each volume.
 class ZeroPadding3D : public Layer {
  public:
   explicit ZeroPadding3D(const Edges& padding = 1, const ZeroPaddingOptions& options = {});
+  KERAS_EMPTY_BRACES(ZeroPadding3D)
   static Layer from_config(const Dict& config);
 };
 
@@ -66,18 +69,21 @@ struct CroppingOptions {
 class Cropping1D : public Layer {
  public:
   explicit Cropping1D(const Edges& cropping = 1, const Cropping1DOptions& options = {});
+  KERAS_EMPTY_BRACES(Cropping1D)
   static Layer from_config(const Dict& config);
 };
 /// Keras' Cropping2D: cuts rows and columns off each image: `Cropping2D({{top, bottom}, {left, right}})`.
 class Cropping2D : public Layer {
  public:
   explicit Cropping2D(const Edges& cropping = 0, const CroppingOptions& options = {});
+  KERAS_EMPTY_BRACES(Cropping2D)
   static Layer from_config(const Dict& config);
 };
 /// Keras' Cropping3D: cuts each volume on all sides.
 class Cropping3D : public Layer {
  public:
   explicit Cropping3D(const Edges& cropping = 1, const CroppingOptions& options = {});
+  KERAS_EMPTY_BRACES(Cropping3D)
   static Layer from_config(const Dict& config);
 };
 
@@ -108,12 +114,14 @@ class UpSampling1D : public Layer {
 class UpSampling2D : public Layer {
  public:
   explicit UpSampling2D(const Sizes& size = 2, const UpSampling2DOptions& options = {});
+  KERAS_EMPTY_BRACES(UpSampling2D)
   static Layer from_config(const Dict& config);
 };
 /// Keras' UpSampling3D: volumes made larger by repeating.
 class UpSampling3D : public Layer {
  public:
   explicit UpSampling3D(const Sizes& size = 2, const UpSampling3DOptions& options = {});
+  KERAS_EMPTY_BRACES(UpSampling3D)
   static Layer from_config(const Dict& config);
 };
 

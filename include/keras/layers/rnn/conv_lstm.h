@@ -16,34 +16,20 @@ struct ConvLSTMOptions {
   ActivationSpec activation = "tanh";
   ActivationSpec recurrent_activation = "sigmoid";
   bool use_bias = true;
-  Initializer kernel_initializer = "glorot_uniform";
-  Initializer recurrent_initializer = "orthogonal";
-  Initializer bias_initializer = "zeros";
+  KERAS_RNN_INITIALIZERS
   /// The bias of the forget gate starts with ones.
   bool unit_forget_bias = true;
-  Regularizer kernel_regularizer{};
-  Regularizer recurrent_regularizer{};
-  Regularizer bias_regularizer{};
+  KERAS_RNN_REGULARIZERS
   Regularizer activity_regularizer{};
-  Constraint kernel_constraint{};
-  Constraint recurrent_constraint{};
-  Constraint bias_constraint{};
-  /// Fractions of the inputs and of the states to drop in training; one draw per batch, the same for all steps.
-  double dropout = 0.0;
-  double recurrent_dropout = 0.0;
+  KERAS_RNN_CONSTRAINTS
+  KERAS_RNN_DROPOUT
   std::optional<int64_t> seed{};
-  // As in RNNOptions.
-  bool return_sequences = false;
-  bool return_state = false;
-  bool go_backwards = false;
-  bool stateful = false;
-  bool unroll = false;
+  KERAS_RNN_SEQUENCE
   bool zero_output_for_mask = false;
   KERAS_LAYER_OPTIONS
-  KERAS_FIELDS(return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask, padding, data_format, activation,
-               recurrent_activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, unit_forget_bias, kernel_regularizer,
-               recurrent_regularizer, bias_regularizer, activity_regularizer, kernel_constraint, recurrent_constraint, bias_constraint, dropout,
-               recurrent_dropout, seed)
+  KERAS_FIELDS(KERAS_RNN_SEQUENCE_FIELDS, padding, data_format, activation, recurrent_activation, use_bias, KERAS_RNN_INITIALIZER_FIELDS,
+               unit_forget_bias, KERAS_RNN_REGULARIZER_FIELDS, activity_regularizer, KERAS_RNN_CONSTRAINT_FIELDS,
+               KERAS_RNN_DROPOUT_FIELDS, seed)
 };
 
 /// Keras' ConvLSTM1D, ConvLSTM2D, ConvLSTM3D (Shi et al. 2015): an LSTM whose products are convolutions. Channels last:

@@ -9,27 +9,18 @@ struct GRUCellOptions {
   ActivationSpec activation = "tanh";
   ActivationSpec recurrent_activation = "sigmoid";
   bool use_bias = true;
-  Initializer kernel_initializer = "glorot_uniform";
-  Initializer recurrent_initializer = "orthogonal";
-  Initializer bias_initializer = "zeros";
-  Regularizer kernel_regularizer{};
-  Regularizer recurrent_regularizer{};
-  Regularizer bias_regularizer{};
-  Constraint kernel_constraint{};
-  Constraint recurrent_constraint{};
-  Constraint bias_constraint{};
-  /// Fractions of the inputs and of the states to drop in training; one draw per batch, the same for all steps.
-  double dropout = 0.0;
-  double recurrent_dropout = 0.0;
+  KERAS_RNN_INITIALIZERS
+  KERAS_RNN_REGULARIZERS
+  KERAS_RNN_CONSTRAINTS
+  KERAS_RNN_DROPOUT
   /// The reset gate acts after the product with the recurrent kernel (two biases) instead of before it.
   bool reset_after = true;
   std::optional<int64_t> seed{};
   /// 1 draws one dropout mask per gate; also chosen by recurrent_dropout.
   int implementation = 2;
   KERAS_LAYER_OPTIONS
-  KERAS_FIELDS(activation, recurrent_activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer,
-               kernel_regularizer, recurrent_regularizer, bias_regularizer, kernel_constraint, recurrent_constraint, bias_constraint, dropout, recurrent_dropout,
-               reset_after, seed)
+  KERAS_FIELDS(activation, recurrent_activation, use_bias, KERAS_RNN_INITIALIZER_FIELDS, KERAS_RNN_REGULARIZER_FIELDS,
+               KERAS_RNN_CONSTRAINT_FIELDS, KERAS_RNN_DROPOUT_FIELDS, reset_after, seed)
 };
 /// Keras' GRUCell: gates z, r and candidate h; one state, (batch, units), which is the output.
 class GRUCell : public CellLayer {
@@ -42,26 +33,13 @@ struct GRUOptions {
   ActivationSpec activation = "tanh";
   ActivationSpec recurrent_activation = "sigmoid";
   bool use_bias = true;
-  Initializer kernel_initializer = "glorot_uniform";
-  Initializer recurrent_initializer = "orthogonal";
-  Initializer bias_initializer = "zeros";
-  Regularizer kernel_regularizer{};
-  Regularizer recurrent_regularizer{};
-  Regularizer bias_regularizer{};
+  KERAS_RNN_INITIALIZERS
+  KERAS_RNN_REGULARIZERS
   Regularizer activity_regularizer{};
-  Constraint kernel_constraint{};
-  Constraint recurrent_constraint{};
-  Constraint bias_constraint{};
-  /// Fractions of the inputs and of the states to drop in training; one draw per batch, the same for all steps.
-  double dropout = 0.0;
-  double recurrent_dropout = 0.0;
+  KERAS_RNN_CONSTRAINTS
+  KERAS_RNN_DROPOUT
   std::optional<int64_t> seed{};
-  // As in RNNOptions.
-  bool return_sequences = false;
-  bool return_state = false;
-  bool go_backwards = false;
-  bool stateful = false;
-  bool unroll = false;
+  KERAS_RNN_SEQUENCE
   /// The reset gate acts after the product with the recurrent kernel (two biases) instead of before it.
   bool reset_after = true;
   /// Accepted as Keras takes it ("auto", true, false); there is one implementation.
@@ -70,9 +48,9 @@ struct GRUOptions {
   /// 1 draws one dropout mask per gate; also chosen by recurrent_dropout.
   int implementation = 2;
   KERAS_LAYER_OPTIONS
-  KERAS_FIELDS(return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask, activation, recurrent_activation,
-               use_bias, kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer, recurrent_regularizer, bias_regularizer,
-               activity_regularizer, kernel_constraint, recurrent_constraint, bias_constraint, dropout, recurrent_dropout, reset_after, seed)
+  KERAS_FIELDS(KERAS_RNN_SEQUENCE_FIELDS, activation, recurrent_activation, use_bias, KERAS_RNN_INITIALIZER_FIELDS,
+               KERAS_RNN_REGULARIZER_FIELDS, activity_regularizer, KERAS_RNN_CONSTRAINT_FIELDS, KERAS_RNN_DROPOUT_FIELDS, reset_after,
+               seed)
 };
 /// Keras' GRU (Cho et al. 2014): (batch, time, features) → (batch, units); kernel (features, 3 units), recurrent kernel
 /// (units, 3 units), bias (2, 3 units) with reset_after, else (3 units), in the order z, r, h.

@@ -6,6 +6,37 @@
 
 #include <keras/layers/layer.h>
 
+// The fields that the options of recurrent layers and cells share, piece by piece in the order of Keras' signatures.
+#define KERAS_RNN_INITIALIZERS                                \
+  ::keras::Initializer kernel_initializer = "glorot_uniform"; \
+  ::keras::Initializer recurrent_initializer = "orthogonal";  \
+  ::keras::Initializer bias_initializer = "zeros";
+#define KERAS_RNN_REGULARIZERS                  \
+  ::keras::Regularizer kernel_regularizer{};    \
+  ::keras::Regularizer recurrent_regularizer{}; \
+  ::keras::Regularizer bias_regularizer{};
+#define KERAS_RNN_CONSTRAINTS                 \
+  ::keras::Constraint kernel_constraint{};    \
+  ::keras::Constraint recurrent_constraint{}; \
+  ::keras::Constraint bias_constraint{};
+#define KERAS_RNN_DROPOUT                                                                                           \
+  /** Fractions of the inputs and of the states to drop in training; one draw per batch, the same for all steps. */ \
+  double dropout = 0.0;                                                                                             \
+  double recurrent_dropout = 0.0;
+#define KERAS_RNN_SEQUENCE       \
+  /** As in RNNOptions. */       \
+  bool return_sequences = false; \
+  bool return_state = false;     \
+  bool go_backwards = false;     \
+  bool stateful = false;         \
+  bool unroll = false;
+// Their names, as Keras writes them into configurations.
+#define KERAS_RNN_INITIALIZER_FIELDS kernel_initializer, recurrent_initializer, bias_initializer
+#define KERAS_RNN_REGULARIZER_FIELDS kernel_regularizer, recurrent_regularizer, bias_regularizer
+#define KERAS_RNN_CONSTRAINT_FIELDS kernel_constraint, recurrent_constraint, bias_constraint
+#define KERAS_RNN_DROPOUT_FIELDS dropout, recurrent_dropout
+#define KERAS_RNN_SEQUENCE_FIELDS return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask
+
 namespace keras::layers {
 
 /// The base of a recurrent cell of one's own: what it remembers (`state_size`) and one step (`call`).

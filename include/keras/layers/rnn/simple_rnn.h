@@ -8,22 +8,14 @@ namespace keras::layers {
 struct SimpleRNNCellOptions {
   ActivationSpec activation = "tanh";
   bool use_bias = true;
-  Initializer kernel_initializer = "glorot_uniform";
-  Initializer recurrent_initializer = "orthogonal";
-  Initializer bias_initializer = "zeros";
-  Regularizer kernel_regularizer{};
-  Regularizer recurrent_regularizer{};
-  Regularizer bias_regularizer{};
-  Constraint kernel_constraint{};
-  Constraint recurrent_constraint{};
-  Constraint bias_constraint{};
-  /// Fractions of the inputs and of the states to drop in training; one draw per batch, the same for all steps.
-  double dropout = 0.0;
-  double recurrent_dropout = 0.0;
+  KERAS_RNN_INITIALIZERS
+  KERAS_RNN_REGULARIZERS
+  KERAS_RNN_CONSTRAINTS
+  KERAS_RNN_DROPOUT
   std::optional<int64_t> seed{};
   KERAS_LAYER_OPTIONS
-  KERAS_FIELDS(activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer, recurrent_regularizer, bias_regularizer,
-               kernel_constraint, recurrent_constraint, bias_constraint, dropout, recurrent_dropout, seed)
+  KERAS_FIELDS(activation, use_bias, KERAS_RNN_INITIALIZER_FIELDS, KERAS_RNN_REGULARIZER_FIELDS, KERAS_RNN_CONSTRAINT_FIELDS,
+               KERAS_RNN_DROPOUT_FIELDS, seed)
 };
 /// Keras' SimpleRNNCell: `h = activation(x @ kernel + bias + h @ recurrent_kernel)`; one state, (batch, units).
 class SimpleRNNCell : public CellLayer {
@@ -35,31 +27,17 @@ class SimpleRNNCell : public CellLayer {
 struct SimpleRNNOptions {
   ActivationSpec activation = "tanh";
   bool use_bias = true;
-  Initializer kernel_initializer = "glorot_uniform";
-  Initializer recurrent_initializer = "orthogonal";
-  Initializer bias_initializer = "zeros";
-  Regularizer kernel_regularizer{};
-  Regularizer recurrent_regularizer{};
-  Regularizer bias_regularizer{};
+  KERAS_RNN_INITIALIZERS
+  KERAS_RNN_REGULARIZERS
   Regularizer activity_regularizer{};
-  Constraint kernel_constraint{};
-  Constraint recurrent_constraint{};
-  Constraint bias_constraint{};
-  /// Fractions of the inputs and of the states to drop in training; one draw per batch, the same for all steps.
-  double dropout = 0.0;
-  double recurrent_dropout = 0.0;
-  // As in RNNOptions.
-  bool return_sequences = false;
-  bool return_state = false;
-  bool go_backwards = false;
-  bool stateful = false;
-  bool unroll = false;
+  KERAS_RNN_CONSTRAINTS
+  KERAS_RNN_DROPOUT
+  KERAS_RNN_SEQUENCE
   std::optional<int64_t> seed{};
   bool zero_output_for_mask = false;
   KERAS_LAYER_OPTIONS
-  KERAS_FIELDS(return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask, activation, use_bias,
-               kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer, recurrent_regularizer, bias_regularizer, activity_regularizer,
-               kernel_constraint, recurrent_constraint, bias_constraint, dropout, recurrent_dropout)
+  KERAS_FIELDS(KERAS_RNN_SEQUENCE_FIELDS, activation, use_bias, KERAS_RNN_INITIALIZER_FIELDS, KERAS_RNN_REGULARIZER_FIELDS,
+               activity_regularizer, KERAS_RNN_CONSTRAINT_FIELDS, KERAS_RNN_DROPOUT_FIELDS)
 };
 /// Keras' SimpleRNN: (batch, time, features) → (batch, units), the output fed back at each step.
 class SimpleRNN : public RNN {
