@@ -67,6 +67,7 @@ struct MaxNormOptions {
 /// Norms at most max_value.
 struct MaxNorm : Constraint {
   MaxNorm(const MaxNormOptions& options = {});
+  KERAS_EMPTY_BRACES(MaxNorm)
 };
 /// No negative numbers.
 struct NonNeg : Constraint {
@@ -79,6 +80,7 @@ struct UnitNormOptions {
 /// Norms of 1.
 struct UnitNorm : Constraint {
   UnitNorm(const UnitNormOptions& options = {});
+  KERAS_EMPTY_BRACES(UnitNorm)
 };
 struct MinMaxNormOptions {
   Value min_value = 0.0, max_value = 1.0, rate = 1.0;
@@ -88,6 +90,7 @@ struct MinMaxNormOptions {
 /// Norms from min_value to max_value; `rate` below 1 goes only part of the way at a time.
 struct MinMaxNorm : Constraint {
   MinMaxNorm(const MinMaxNormOptions& options = {});
+  KERAS_EMPTY_BRACES(MinMaxNorm)
 };
 
 }  // namespace constraints

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <keras/base/value.h>
+#include <keras/config.h>
 #include <keras/core/tensor.h>
 #include <keras/random.h>
 #include <keras/serial/fields.h>
@@ -27,8 +28,10 @@ class InitializerImpl {
   virtual Dict get_config() const { return {}; }
   /// Keras' saved form; initialisers of one's own are marked with their registered name.
   virtual Value serialize() const;
+  /// Another of the same configuration.
+  std::shared_ptr<InitializerImpl> clone() const { return get(serialize()); }
   /// Concrete numbers, also while a step is being traced.
-  Tensor operator()(const Shape& shape, DType dtype = DType::Float32);
+  Tensor operator()(const Shape& shape, DType dtype = config::floatx_dtype());
   /// From a name ("glorot_uniform", "GlorotUniform") or a saved configuration; null for null. ValueError naming the nearest otherwise.
   static std::shared_ptr<InitializerImpl> get(const Value& identifier);
 };
@@ -42,7 +45,7 @@ class Initializer : public Spec<InitializerImpl> {
   template <class F>
     requires(std::is_invocable_r_v<Tensor, const F&, const Shape&, DType> && !std::is_base_of_v<Spec<InitializerImpl>, F>)
   Initializer(F function) : Initializer(from_function(std::move(function))) {}
-  Tensor operator()(const Shape& shape, DType dtype = DType::Float32) const { return (*object())(shape, dtype); }
+  Tensor operator()(const Shape& shape, DType dtype = config::floatx_dtype()) const { return (*object())(shape, dtype); }
 
  private:
   static std::shared_ptr<InitializerImpl> from_function(Function function);
@@ -93,6 +96,7 @@ struct IdentityOptions {
 /// Ones on the diagonal of a matrix, times gain.
 struct Identity : Initializer {
   Identity(const IdentityOptions& options = {});
+  KERAS_EMPTY_BRACES(Identity)
 };
 struct STFTOptions {
   std::string side = "real";
@@ -105,6 +109,7 @@ struct STFTOptions {
 /// Kernels (frame length, 1, frequencies) of a short-time Fourier transform.
 struct STFT : Initializer {
   STFT(const STFTOptions& options = {});
+  KERAS_EMPTY_BRACES(STFT)
 };
 
 // The random ones. Without a seed one is drawn when the object is made; a number gives the same values on every call.
@@ -115,6 +120,7 @@ struct RandomNormalOptions {
 };
 struct RandomNormal : Initializer {
   RandomNormal(const RandomNormalOptions& options = {});
+  KERAS_EMPTY_BRACES(RandomNormal)
 };
 struct RandomUniformOptions {
   double minval = -0.05, maxval = 0.05;
@@ -123,6 +129,7 @@ struct RandomUniformOptions {
 };
 struct RandomUniform : Initializer {
   RandomUniform(const RandomUniformOptions& options = {});
+  KERAS_EMPTY_BRACES(RandomUniform)
 };
 struct TruncatedNormalOptions {
   double mean = 0.0, stddev = 0.05;
@@ -132,6 +139,7 @@ struct TruncatedNormalOptions {
 /// Normal, cut off at two standard deviations.
 struct TruncatedNormal : Initializer {
   TruncatedNormal(const TruncatedNormalOptions& options = {});
+  KERAS_EMPTY_BRACES(TruncatedNormal)
 };
 struct VarianceScalingOptions {
   double scale = 1.0;
@@ -146,6 +154,7 @@ struct VarianceScalingOptions {
 /// Variance scale / fan.
 struct VarianceScaling : Initializer {
   VarianceScaling(const VarianceScalingOptions& options = {});
+  KERAS_EMPTY_BRACES(VarianceScaling)
 };
 struct FanOptions {
   random::Seed seed{};
@@ -154,21 +163,27 @@ struct FanOptions {
 };
 struct GlorotNormal : Initializer {
   GlorotNormal(const FanOptions& options = {});
+  KERAS_EMPTY_BRACES(GlorotNormal)
 };
 struct GlorotUniform : Initializer {
   GlorotUniform(const FanOptions& options = {});
+  KERAS_EMPTY_BRACES(GlorotUniform)
 };
 struct HeNormal : Initializer {
   HeNormal(const FanOptions& options = {});
+  KERAS_EMPTY_BRACES(HeNormal)
 };
 struct HeUniform : Initializer {
   HeUniform(const FanOptions& options = {});
+  KERAS_EMPTY_BRACES(HeUniform)
 };
 struct LecunNormal : Initializer {
   LecunNormal(const FanOptions& options = {});
+  KERAS_EMPTY_BRACES(LecunNormal)
 };
 struct LecunUniform : Initializer {
   LecunUniform(const FanOptions& options = {});
+  KERAS_EMPTY_BRACES(LecunUniform)
 };
 struct OrthogonalOptions {
   double gain = 1.0;
@@ -178,6 +193,7 @@ struct OrthogonalOptions {
 /// Orthogonal rows or columns, whichever are fewer, times gain.
 struct Orthogonal : Initializer {
   Orthogonal(const OrthogonalOptions& options = {});
+  KERAS_EMPTY_BRACES(Orthogonal)
 };
 
 }  // namespace initializers

@@ -15,6 +15,7 @@
 #include <keras/core/tensor.h>
 #include <keras/ops/types.h>
 #include <keras/serial/fields.h>
+#include <keras/serial/register.h>
 #include <keras/serial/spec.h>
 
 namespace keras::losses {
@@ -113,6 +114,7 @@ template <class Options> class BuiltinLoss : public Loss {
   using OptionsType = Options;
   BuiltinLoss() : BuiltinLoss(Options{}) {}
   explicit BuiltinLoss(Options options);
+  KERAS_EMPTY_BRACES(BuiltinLoss)
   Tensor call(const Tensor& y_true, const Tensor& y_pred) override;
   Dict get_config() const override;
   std::string class_name() const override;
@@ -338,18 +340,7 @@ void register_loss(const std::string& registered_name, LossFactory factory, cons
 void register_loss(const std::string& registered_name, LossFn fn);
 /// A class with a constructor from `const Dict&` (its configuration), or with a default one.
 template <std::derived_from<Loss> T> void register_loss(const std::string& registered_name) {
-  register_loss(
-      registered_name,
-      [](const Dict& config) -> std::shared_ptr<Loss> {
-        if constexpr (std::is_constructible_v<T, const Dict&>) {
-          return std::make_shared<T>(config);
-        } else {
-          auto loss = std::make_shared<T>();
-          if (const Value* name = config.find("name"); name && name->is_string()) loss->set_name(name->as_string());
-          return loss;
-        }
-      },
-      &typeid(T));
+  register_loss(registered_name, LossFactory(serial::make_from_config<T>), &typeid(T));
 }
 
 /// All names that `get` knows: classes, functions, their short forms, registered ones.

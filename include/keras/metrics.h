@@ -17,6 +17,7 @@
 #include <keras/core/variable.h>
 #include <keras/losses.h>
 #include <keras/serial/fields.h>
+#include <keras/serial/register.h>
 #include <keras/serial/spec.h>
 
 namespace keras::metrics {
@@ -140,6 +141,7 @@ struct ReductionOptions {
 class Sum : public Metric {
  public:
   explicit Sum(const ReductionOptions& options = {.name = "sum"});
+  KERAS_EMPTY_BRACES(Sum)
   void update_state(const Tensor& values, const Tensor& sample_weight = {}, const Tensor& unused = {}) override;
   Tensor result() override;
 
@@ -151,6 +153,7 @@ class Sum : public Metric {
 class Mean : public Metric {
  public:
   explicit Mean(const ReductionOptions& options = {.name = "mean"}) : Mean(options, "Mean") {}
+  KERAS_EMPTY_BRACES(Mean)
   void update_state(const Tensor& values, const Tensor& sample_weight = {}, const Tensor& unused = {}) override;
   Tensor result() override;
 
@@ -189,6 +192,7 @@ class MeanMetricWrapper : public Mean {
 class RootMeanSquaredError : public Mean {
  public:
   explicit RootMeanSquaredError(const ReductionOptions& options = {.name = "root_mean_squared_error"});
+  KERAS_EMPTY_BRACES(RootMeanSquaredError)
   void update_state(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight = {}) override;
   Tensor result() override;
 };
@@ -199,6 +203,7 @@ template <class Options> class BuiltinMean : public Mean {
   using OptionsType = Options;
   BuiltinMean() : BuiltinMean(Options{}) {}
   explicit BuiltinMean(Options options);
+  KERAS_EMPTY_BRACES(BuiltinMean)
   void update_state(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight = {}) override;
   Dict get_config() const override;
   std::string class_name() const override;
@@ -359,6 +364,7 @@ struct R2ScoreOptions {
 class R2Score : public Metric {
  public:
   explicit R2Score(const R2ScoreOptions& options = {});
+  KERAS_EMPTY_BRACES(R2Score)
   void update_state(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight = {}) override;
   Tensor result() override;
   Dict get_config() const override;
@@ -395,6 +401,7 @@ class ConfusionCount : public Metric {
   class Name : public ConfusionCount {                                                                            \
    public:                                                                                                        \
     explicit Name(const ConfusionOptions& options = {}) : ConfusionCount(Count::Name, options, #Name) {}           \
+    KERAS_EMPTY_BRACES(Name)                                                                                       \
   };
 KERAS_COUNT_CLASS(TruePositives)
 KERAS_COUNT_CLASS(FalsePositives)
@@ -431,10 +438,12 @@ class PrecisionRecall : public Metric {
 class Precision : public PrecisionRecall {
  public:
   explicit Precision(const PrecisionOptions& options = {}) : PrecisionRecall(true, options, "Precision") {}
+  KERAS_EMPTY_BRACES(Precision)
 };
 class Recall : public PrecisionRecall {
  public:
   explicit Recall(const RecallOptions& options = {}) : PrecisionRecall(false, options, "Recall") {}
+  KERAS_EMPTY_BRACES(Recall)
 };
 
 struct ThresholdSearchOptions {
@@ -505,6 +514,7 @@ struct AUCOptions {
 class AUC : public Metric {
  public:
   explicit AUC(const AUCOptions& options = {});
+  KERAS_EMPTY_BRACES(AUC)
   void update_state(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight = {}) override;
   Tensor result() override;
   Dict get_config() const override;
@@ -530,6 +540,7 @@ struct FBetaScoreOptions {
 class FBetaScore : public Metric {
  public:
   explicit FBetaScore(const FBetaScoreOptions& options = {}) : FBetaScore(options, "FBetaScore") {}
+  KERAS_EMPTY_BRACES(FBetaScore)
   void update_state(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight = {}) override;
   Tensor result() override;
   Dict get_config() const override;
@@ -550,6 +561,7 @@ class F1Score : public FBetaScore {
  public:
   explicit F1Score(const F1ScoreOptions& options = {})
       : FBetaScore({.average = options.average, .beta = 1.0, .threshold = options.threshold, .name = options.name, .dtype = options.dtype}, "F1Score") {}
+  KERAS_EMPTY_BRACES(F1Score)
   Dict get_config() const override;
 };
 
@@ -594,6 +606,7 @@ struct BinaryIoUOptions {
 class BinaryIoU : public IoU {
  public:
   explicit BinaryIoU(const BinaryIoUOptions& options = {});
+  KERAS_EMPTY_BRACES(BinaryIoU)
   void update_state(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight = {}) override;
   Dict get_config() const override;
 
@@ -671,18 +684,7 @@ void register_metric(const std::string& registered_name, MetricFactory factory, 
 void register_metric(const std::string& registered_name, MetricFn fn);
 /// A class with a constructor from `const Dict&` (its configuration), or with a default one.
 template <std::derived_from<Metric> T> void register_metric(const std::string& registered_name) {
-  register_metric(
-      registered_name,
-      [](const Dict& config) -> std::shared_ptr<Metric> {
-        if constexpr (std::is_constructible_v<T, const Dict&>) {
-          return std::make_shared<T>(config);
-        } else {
-          auto metric = std::make_shared<T>();
-          if (const Value* name = config.find("name"); name && name->is_string()) metric->set_name(name->as_string());
-          return metric;
-        }
-      },
-      &typeid(T));
+  register_metric(registered_name, MetricFactory(serial::make_from_config<T>), &typeid(T));
 }
 
 /// All names that `get` knows.

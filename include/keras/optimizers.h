@@ -18,6 +18,7 @@ namespace keras::optimizers {
    public:                                                                                                            \
     using OptionsType = Name##Options;                                                                                \
     explicit Name(Name##Options options = {});                                                                        \
+    KERAS_EMPTY_BRACES(Name)                                                                                          \
     void build(const std::vector<Variable>& variables) override;                                                      \
     void update_step(const Tensor& gradient, const Variable& variable, const Tensor& learning_rate) override;         \
     Dict get_config() const override;                                                                                 \

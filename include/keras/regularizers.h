@@ -65,6 +65,7 @@ struct L1L2Options {
 /// l1 * sum |x| + l2 * sum x². ValueError on negative or infinite factors, here and below.
 struct L1L2 : Regularizer {
   L1L2(const L1L2Options& options = {});
+  KERAS_EMPTY_BRACES(L1L2)
 };
 struct L1Options {
   double l1 = 0.01;

@@ -1,4 +1,5 @@
 // What lives here: keras.constraints: the projections, their names and configurations.
+#include <keras/config.h>
 #include <keras/constraints.h>
 #include <keras/ops/core.h>
 #include <keras/ops/numpy.h>
@@ -13,43 +14,11 @@ static serial::Factories<ConstraintImpl>& factories();
 Value ConstraintImpl::serialize() const { return factories().object(class_name(), get_config()); }
 std::shared_ptr<ConstraintImpl> ConstraintImpl::get(const Value& identifier) { return factories().get(identifier); }
 
-namespace {
-
-/// A plain function; known by name when it is registered.
-class FunctionConstraint : public ConstraintImpl {
- public:
-  explicit FunctionConstraint(Constraint::Function f, std::string name = "") : f_(std::move(f)), name_(std::move(name)) {}
-  Tensor call(const Tensor& x) override { return f_(x); }
-  std::string class_name() const override { return "function"; }
-  Value serialize() const override {
-    if (name_.empty())
-      throw ValueError(ErrorText{.what = "a constraint that is a function without a name can't be saved",
-                                 .fix = "call keras::register_constraint(\"my_constraint\", function) and give \"my_constraint\""}.str());
-    return factories().function(name_);
-  }
-
- private:
-  Constraint::Function f_;
-  std::string name_;
-};
-
-using Pointer = Tensor (*)(const Tensor&);
-/// Names of registered plain functions by address.
-std::vector<std::pair<Pointer, std::string>>& pointers() {
-  static std::vector<std::pair<Pointer, std::string>> p;
-  return p;
+static serial::FunctionObjects<ConstraintImpl, Tensor(const Tensor&)>& functions() {
+  static serial::FunctionObjects<ConstraintImpl, Tensor(const Tensor&)> f(factories());
+  return f;
 }
-
-}  // namespace
-
-std::shared_ptr<ConstraintImpl> Constraint::from_function(Function function) {
-  if (!function) return nullptr;
-  std::string name;
-  if (const Pointer* p = function.target<Pointer>())
-    for (const auto& [pointer, known] : pointers())
-      if (pointer == *p) name = known;
-  return std::make_shared<FunctionConstraint>(std::move(function), name);
-}
+std::shared_ptr<ConstraintImpl> Constraint::from_function(Function function) { return functions().wrap(std::move(function)); }
 Constraint::Constraint(Tensor (*function)(const Tensor&)) : Constraint(from_function(function ? Function(function) : Function())) {}
 Constraint::Function Constraint::function() const {
   if (is_none()) return {};
@@ -58,17 +27,13 @@ Constraint::Function Constraint::function() const {
 void register_constraint(const std::string& class_name, ConstraintFactory factory, const std::string& package) {
   factories().add(class_name, std::move(factory), package);
 }
-void register_constraint(const std::string& name, Constraint::Function function, const std::string& package) {
-  if (const Pointer* p = function.target<Pointer>()) pointers().emplace_back(*p, name);
-  factories().add(name, [function, name](const Dict&) { return std::make_shared<FunctionConstraint>(function, name); }, package);
-}
+void register_constraint(const std::string& name, Constraint::Function function, const std::string& package) { functions().add(name, function, package); }
 
 Tensor Constraint::operator()(const Tensor& x) const { return is_none() ? x : object()->call(x); }
 
 namespace constraints {
 namespace {
 
-constexpr double kEpsilon = 1e-7;  // keras.backend.epsilon()
 
 Axes axes_of(const Value& axis) {
   if (axis.is_null()) return {};
@@ -83,33 +48,29 @@ void check(const Value& number, const char* name, const char* where) {
     throw ValueError(ErrorText{.what = std::string(name) + " is no number", .where = std::string("constraints::") + where, .received = number.str()}.str());
 }
 
-template <class Options> class Base : public ConstraintImpl {
+template <class Options> class Projection : public serial::WithOptions<ConstraintImpl, Options> {
  public:
-  Base(const char* name, const Options& o) : o_(o), name_(name) { axes_of(o.axis); }
-  std::string class_name() const override { return name_; }
-  Dict get_config() const override { return serial::to_config(o_); }
+  Projection(const char* name, const Options& o) : serial::WithOptions<ConstraintImpl, Options>(name, o) { axes_of(o.axis); }
 
  protected:
-  Tensor norms(const Tensor& w) const { return ops::sqrt(ops::sum(ops::square(w), axes_of(o_.axis), /*keepdims=*/true)); }
-  Options o_;
-  const char* name_;
+  Tensor norms(const Tensor& w) const { return ops::sqrt(ops::sum(ops::square(w), axes_of(this->o_.axis), /*keepdims=*/true)); }
 };
-struct MaxNormImpl : Base<MaxNormOptions> {
-  explicit MaxNormImpl(const MaxNormOptions& o) : Base("MaxNorm", o) { check(o.max_value, "max_value", name_); }
+struct MaxNormImpl : Projection<MaxNormOptions> {
+  explicit MaxNormImpl(const MaxNormOptions& o) : Projection("MaxNorm", o) { check(o.max_value, "max_value", name_); }
   Tensor call(const Tensor& w) override {
     Tensor n = norms(w);
-    return ops::cast(w, n.dtype()) * (ops::clip(n, Tensor(0.0), number(o_.max_value)) / (Tensor(kEpsilon) + n));
+    return ops::cast(w, n.dtype()) * (ops::clip(n, Tensor(0.0), number(o_.max_value)) / (Tensor(config::epsilon()) + n));
   }
 };
-struct UnitNormImpl : Base<UnitNormOptions> {
-  explicit UnitNormImpl(const UnitNormOptions& o) : Base("UnitNorm", o) {}
+struct UnitNormImpl : Projection<UnitNormOptions> {
+  explicit UnitNormImpl(const UnitNormOptions& o) : Projection("UnitNorm", o) {}
   Tensor call(const Tensor& w) override {
     Tensor n = norms(w);
-    return ops::cast(w, n.dtype()) / (Tensor(kEpsilon) + n);
+    return ops::cast(w, n.dtype()) / (Tensor(config::epsilon()) + n);
   }
 };
-struct MinMaxNormImpl : Base<MinMaxNormOptions> {
-  explicit MinMaxNormImpl(const MinMaxNormOptions& o) : Base("MinMaxNorm", o) {
+struct MinMaxNormImpl : Projection<MinMaxNormOptions> {
+  explicit MinMaxNormImpl(const MinMaxNormOptions& o) : Projection("MinMaxNorm", o) {
     check(o.min_value, "min_value", name_);
     check(o.max_value, "max_value", name_);
     check(o.rate, "rate", name_);
@@ -118,7 +79,7 @@ struct MinMaxNormImpl : Base<MinMaxNormOptions> {
     Tensor n = norms(w);
     double rate = o_.rate.as_float();
     Tensor desired = Tensor(rate) * ops::clip(n, number(o_.min_value), number(o_.max_value)) + Tensor(1 - rate) * n;
-    return ops::cast(w, n.dtype()) * (desired / (Tensor(kEpsilon) + n));
+    return ops::cast(w, n.dtype()) * (desired / (Tensor(config::epsilon()) + n));
   }
 };
 struct NonNegImpl : ConstraintImpl {
@@ -131,9 +92,7 @@ struct NoneImpl : ConstraintImpl {
   std::string class_name() const override { return "Constraint"; }
 };
 
-template <class Impl, class Options> auto make(const char* name) {
-  return [name](const Dict& config) { return std::make_shared<Impl>(serial::read_options<Options>(config, std::string("constraints::") + name)); };
-}
+template <class Object, class Options> auto make(const char* name) { return serial::maker<Object, Options, ConstraintImpl>("constraints::", name); }
 
 }  // namespace
 

@@ -70,20 +70,11 @@ Tensor read_array(const Value& v) {
   return Tensor::from<double>(numbers, shape);
 }
 
-template <class Options> class Base : public InitializerImpl {
- public:
-  Base(const char* name, Options o) : o_(std::move(o)), name_(name) {}
-  std::string class_name() const override { return name_; }
-  Dict get_config() const override { return serial::to_config(o_); }
-
- protected:
-  Options o_;
-  const char* name_;
-};
+template <class Options> using Optioned = serial::WithOptions<InitializerImpl, Options>;
 
 // ---- not random
-struct ConstantImpl : Base<ConstantOptions> {
-  explicit ConstantImpl(const ConstantOptions& o) : Base("Constant", o) {
+struct ConstantImpl : Optioned<ConstantOptions> {
+  explicit ConstantImpl(const ConstantOptions& o) : WithOptions("Constant", o) {
     try {
       values_ = o.value.is_number() || o.value.is_bool() ? Tensor() : read_array(o.value);
     } catch (const Error& e) {
@@ -132,10 +123,10 @@ struct FillImpl : InitializerImpl {
   Tensor call(const Shape& shape, DType dtype) override { return Tensor::full(shape, value, dtype); }
   std::string class_name() const override { return name; }
 };
-struct IdentityImpl : Base<IdentityOptions> {
-  explicit IdentityImpl(const IdentityOptions& o) : Base("Identity", o) {}
+struct IdentityImpl : Optioned<IdentityOptions> {
+  explicit IdentityImpl(const IdentityOptions& o) : WithOptions("Identity", o) {}
   // Keras forgets the gain when it saves; a gain of one's own is worth keeping, and Keras reads it.
-  Dict get_config() const override { return o_.gain == 1.0 ? Dict{} : Base::get_config(); }
+  Dict get_config() const override { return o_.gain == 1.0 ? Dict{} : WithOptions::get_config(); }
   Tensor call(const Shape& shape, DType dtype) override {
     if (shape.rank() != 2)
       throw ValueError(ErrorText{.what = "only matrices can start as the identity", .where = where(name_), .expected = "rank 2", .received = shape.str()}.str());
@@ -144,8 +135,8 @@ struct IdentityImpl : Base<IdentityOptions> {
     return Tensor::from<double>(v, shape).astype(dtype);
   }
 };
-struct STFTImpl : Base<STFTOptions> {
-  explicit STFTImpl(const STFTOptions& o) : Base("STFT", o) {
+struct STFTImpl : Optioned<STFTOptions> {
+  explicit STFTImpl(const STFTOptions& o) : WithOptions("STFT", o) {
     auto one_of = [&](const std::string& got, const char* option, const std::vector<std::string>& known) {
       if (std::find(known.begin(), known.end(), got) == known.end())
         throw ValueError(ErrorText{.what = std::string("unknown ") + option + " '" + got + "'" + did_you_mean(got, known), .where = where(name_),
@@ -184,9 +175,9 @@ struct STFTImpl : Base<STFTOptions> {
 };
 
 // ---- random
-template <class Options> class RandomBase : public Base<Options> {
+template <class Options> class RandomBase : public Optioned<Options> {
  public:
-  RandomBase(const char* name, const Options& o) : Base<Options>(name, o), seed_(o.seed) {
+  RandomBase(const char* name, const Options& o) : Optioned<Options>(name, o), seed_(o.seed) {
     if (o.seed.is_none()) seed_ = random::Seed(random::default_seed());
   }
 
@@ -292,9 +283,7 @@ struct OrthogonalImpl : RandomBase<OrthogonalOptions> {
 };
 
 using Entry = serial::Factories<InitializerImpl>::Entry;
-template <class Impl, class Options> auto make(const char* name) {
-  return [name](const Dict& config) { return std::make_shared<Impl>(serial::read_options<Options>(config, where(name))); };
-}
+template <class Object, class Options> auto make(const char* name) { return serial::maker<Object, Options, InitializerImpl>("initializers::", name); }
 std::vector<Entry> builtins() {
   std::vector<Entry> t;
   auto add = [&](std::initializer_list<const char*> names, serial::Factories<InitializerImpl>::Make f) {

@@ -89,13 +89,13 @@ Tensor mean_absolute_error(const Tensor& y_true, const Tensor& y_pred) {
 
 Tensor mean_absolute_percentage_error(const Tensor& y_true, const Tensor& y_pred) {
   auto [t, p] = matched(y_true, y_pred, "mean_absolute_percentage_error");
-  Tensor diff = ops::abs((t - p) / ops::maximum(ops::abs(t), constant(kEpsilon, p.dtype())));
+  Tensor diff = ops::abs((t - p) / ops::maximum(ops::abs(t), constant(config::epsilon(), p.dtype())));
   return 100.0 * ops::mean(diff, -1);
 }
 
 Tensor mean_squared_logarithmic_error(const Tensor& y_true, const Tensor& y_pred) {
   auto [t, p] = matched(y_true, y_pred, "mean_squared_logarithmic_error");
-  Tensor epsilon = constant(kEpsilon, DType::Float32);
+  Tensor epsilon = constant(config::epsilon(), DType::Float32);
   Tensor first = ops::log(ops::maximum(p, epsilon) + 1.0), second = ops::log(ops::maximum(t, epsilon) + 1.0);
   return ops::mean(ops::square(first - second), -1);
 }
@@ -138,13 +138,13 @@ Tensor categorical_hinge(const Tensor& y_true, const Tensor& y_pred) {
 // ---- probabilities
 Tensor kl_divergence(const Tensor& y_true, const Tensor& y_pred) {
   auto [t, p] = cast_only(y_true, y_pred, "kl_divergence");
-  t = ops::clip(t, kEpsilon, 1), p = ops::clip(p, kEpsilon, 1);
+  t = ops::clip(t, config::epsilon(), 1), p = ops::clip(p, config::epsilon(), 1);
   return ops::sum(t * ops::log(t / p), -1);
 }
 
 Tensor poisson(const Tensor& y_true, const Tensor& y_pred) {
   auto [t, p] = cast_only(y_true, y_pred, "poisson");
-  return ops::mean(p - t * ops::log(p + constant(kEpsilon, p.dtype())), -1);
+  return ops::mean(p - t * ops::log(p + constant(config::epsilon(), p.dtype())), -1);
 }
 
 Tensor binary_crossentropy(const Tensor& y_true, const Tensor& y_pred, bool from_logits, double label_smoothing, int axis) {
@@ -175,7 +175,7 @@ Tensor categorical_focal_crossentropy(const Tensor& y_true, const Tensor& y_pred
   warn_if_broadcast(y_true, y_pred, "categorical_focal_crossentropy");
   Tensor t = smoothed_classes(ops::cast(y_true, y_pred.dtype()), label_smoothing);
   Tensor p = from_logits ? ops::softmax(y_pred, axis) : y_pred;
-  Tensor output = ops::clip(p / ops::sum(p, axis, true), kEpsilon, 1.0 - kEpsilon);
+  Tensor output = ops::clip(p / ops::sum(p, axis, true), config::epsilon(), 1.0 - config::epsilon());
   Tensor cce = -t * ops::log(output);
   return ops::sum(ops::power(1.0 - output, gamma) * alpha * cce, axis);
 }
@@ -221,7 +221,7 @@ Tensor sparse_categorical_crossentropy(const Tensor& y_true, const Tensor& y_pre
     Tensor shifted = p - ops::stop_gradient(ops::max(p, class_axis, true));
     result = ops::log(ops::sum(ops::exp(shifted), class_axis)) - picked(shifted);
   } else {
-    result = -ops::log(ops::clip(picked(p) / ops::sum(p, class_axis), kEpsilon, 1.0 - kEpsilon));
+    result = -ops::log(ops::clip(picked(p) / ops::sum(p, class_axis), config::epsilon(), 1.0 - config::epsilon()));
   }
   if (!ignore_class) return result;
   return core::with_mask(ops::where(valid, result, ops::zeros_like(result)), valid);
@@ -238,13 +238,13 @@ Tensor categorical_generalized_cross_entropy(const Tensor& y_true, const Tensor&
 Tensor dice(const Tensor& y_true, const Tensor& y_pred, const Axes& axis) {
   auto [t, p] = cast_only(y_true, y_pred, "dice");
   Tensor intersection = ops::sum(t * p, axis);
-  return 1 - 2.0 * intersection / (ops::sum(t, axis) + ops::sum(p, axis) + kEpsilon);
+  return 1 - 2.0 * intersection / (ops::sum(t, axis) + ops::sum(p, axis) + config::epsilon());
 }
 
 Tensor tversky(const Tensor& y_true, const Tensor& y_pred, double alpha, double beta, const Axes& axis) {
   auto [t, p] = cast_only(y_true, y_pred, "tversky");
   Tensor intersection = ops::sum(t * p, axis), fp = ops::sum((1 - p) * t, axis), fn = ops::sum(p * (1 - t), axis);
-  return 1 - intersection / (intersection + fp * alpha + fn * beta + kEpsilon);
+  return 1 - intersection / (intersection + fp * alpha + fn * beta + config::epsilon());
 }
 
 // ---- similarity: "Circle Loss: A Unified Perspective of Pair Similarity Optimization", Sun et al., 2020

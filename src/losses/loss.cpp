@@ -1,7 +1,7 @@
 // What lives here: the base of losses: ranks, masks, weights and reductions around a loss' values.
 #include "losses/loss.h"
+#include "serial/registered.h"
 
-#include <cxxabi.h>
 
 #include <cstdlib>
 #include <limits>
@@ -122,17 +122,6 @@ TaskKind binary_or_sparse(const Shape& y_true, const Shape& y_pred) {
   return {pred_last == 1, y_true.rank() < y_pred.rank() || (true_last == 1 && pred_last > 1)};
 }
 
-std::string plain_type_name(const std::type_info& type) {
-  int status = 0;
-  char* text = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status);
-  std::string name = status == 0 && text ? text : type.name();
-  std::free(text);
-  // Template arguments go first, they may hold "::" of their own.
-  if (size_t at = name.find('<'); at != std::string::npos) name.resize(at);
-  if (size_t at = name.rfind("::"); at != std::string::npos) name.erase(0, at + 2);
-  return name;
-}
-
 Loss::Loss(LossOptions options)
     : name_(std::move(options.name)), reduction_(standardize_reduction(options.reduction)), dtype_(compute_dtype(options.dtype)) {}
 
@@ -142,7 +131,7 @@ const std::string& Loss::name() const {
   return name_;
 }
 
-std::string Loss::class_name() const { return plain_type_name(typeid(*this)); }
+std::string Loss::class_name() const { return serial::plain_type_name(typeid(*this)); }
 
 Dict Loss::get_config() const { return {{"name", name()}, {"reduction", reduction_}}; }
 

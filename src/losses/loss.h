@@ -4,15 +4,13 @@
 #include <type_traits>
 #include <utility>
 
+#include <keras/config.h>
 #include <keras/losses.h>
 
 namespace keras::losses {
 
-/// Keras' backend.epsilon().
-inline constexpr double kEpsilon = 1e-7;
-
 /// The dtype that a `dtype` option asks to compute in: a name, a policy's name or a saved policy; `fallback` for none.
-DType compute_dtype(const Value& dtype, DType fallback = DType::Float32);
+DType compute_dtype(const Value& dtype, DType fallback = config::floatx_dtype());
 
 /// The reduction checked; "None" in its spellings becomes null. ValueError naming the allowed ones otherwise.
 Value standardize_reduction(const Value& reduction);
@@ -49,9 +47,6 @@ struct TaskKind {
   bool binary, sparse;
 };
 TaskKind binary_or_sparse(const Shape& y_true, const Shape& y_pred);
-
-/// Last part of a C++ type's name.
-std::string plain_type_name(const std::type_info& type);
 
 // ---- options
 inline void read_field(Axes& field, const Value& v) {

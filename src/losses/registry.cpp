@@ -1,63 +1,40 @@
 // What lives here: the classes of Keras' losses (what each saves and which function it calls), the names that `get` knows, and the
 // losses that users registered.
 #include <algorithm>
-#include <map>
-#include <mutex>
-#include <unordered_map>
+#include <iterator>
+#include <sstream>
 
 #include "core/impl.h"
-#include "losses/loss.h"
+#include "losses/registry.h"
 
 namespace keras::losses {
 
-namespace {
-
-// What a class is called, which keywords its function takes, and which of them Keras saves (in Keras' order).
-template <class Options> struct Traits;
-#define KERAS_LOSS(Name, function, keys, saved_keys, expression)                                 \
-  template <> struct Traits<Name##Options> {                                                     \
-    static constexpr const char *class_name = #Name, *function_name = #function;                 \
-    static std::vector<const char*> kwargs() { return keys; }                                    \
-    static std::vector<const char*> saved() { return saved_keys; }                               \
-    static Tensor compute([[maybe_unused]] const Name##Options& o, const Tensor& t, const Tensor& p) { return expression; } \
-  };
-#define KEYS(...) \
-  { __VA_ARGS__ }
-KERAS_LOSS(MeanSquaredError, mean_squared_error, KEYS(), KEYS(), mean_squared_error(t, p))
-KERAS_LOSS(MeanAbsoluteError, mean_absolute_error, KEYS(), KEYS(), mean_absolute_error(t, p))
-KERAS_LOSS(MeanAbsolutePercentageError, mean_absolute_percentage_error, KEYS(), KEYS(), mean_absolute_percentage_error(t, p))
-KERAS_LOSS(MeanSquaredLogarithmicError, mean_squared_logarithmic_error, KEYS(), KEYS(), mean_squared_logarithmic_error(t, p))
+// Keras' functions, KERAS_LOSS_ROW(Name, function, keywords, saved keywords, expression).
+#define KERAS_LOSS_ROW(Name, function, keys, saved_keys, expression) KERAS_FUNCTION_TRAITS(losses, Name, function, keys, saved_keys, expression)
+KERAS_LOSSES_AND_METRICS(KERAS_LOSS_ROW)
 // Keras 3.15 forgets axis and delta of these two and the axis of the sparse crossentropy; 3.16 saves them, and both read them.
-KERAS_LOSS(CosineSimilarity, cosine_similarity, KEYS("axis"), KEYS("axis"), cosine_similarity(t, p, o.axis))
-KERAS_LOSS(Huber, huber, KEYS("delta"), KEYS("delta"), huber(t, p, o.delta))
-KERAS_LOSS(LogCosh, log_cosh, KEYS(), KEYS(), log_cosh(t, p))
-KERAS_LOSS(Hinge, hinge, KEYS(), KEYS(), hinge(t, p))
-KERAS_LOSS(SquaredHinge, squared_hinge, KEYS(), KEYS(), squared_hinge(t, p))
-KERAS_LOSS(CategoricalHinge, categorical_hinge, KEYS(), KEYS(), categorical_hinge(t, p))
-KERAS_LOSS(KLDivergence, kl_divergence, KEYS(), KEYS(), kl_divergence(t, p))
-KERAS_LOSS(Poisson, poisson, KEYS(), KEYS(), poisson(t, p))
-KERAS_LOSS(BinaryCrossentropy, binary_crossentropy, KEYS("from_logits", "label_smoothing", "axis"), KEYS("from_logits", "label_smoothing", "axis"),
+KERAS_LOSS_ROW(CosineSimilarity, cosine_similarity, "axis", "axis", cosine_similarity(t, p, o.axis))
+KERAS_LOSS_ROW(Huber, huber, "delta", "delta", huber(t, p, o.delta))
+KERAS_LOSS_ROW(LogCosh, log_cosh, "", "", log_cosh(t, p))
+KERAS_LOSS_ROW(BinaryCrossentropy, binary_crossentropy, "from_logits label_smoothing axis", "from_logits label_smoothing axis",
            binary_crossentropy(t, p, o.from_logits, o.label_smoothing, o.axis))
-KERAS_LOSS(BinaryFocalCrossentropy, binary_focal_crossentropy,
-           KEYS("apply_class_balancing", "alpha", "gamma", "from_logits", "label_smoothing", "axis"),
-           KEYS("from_logits", "label_smoothing", "axis", "apply_class_balancing", "alpha", "gamma"),
+KERAS_LOSS_ROW(BinaryFocalCrossentropy, binary_focal_crossentropy,
+           "apply_class_balancing alpha gamma from_logits label_smoothing axis",
+           "from_logits label_smoothing axis apply_class_balancing alpha gamma",
            binary_focal_crossentropy(t, p, o.apply_class_balancing, o.alpha, o.gamma, o.from_logits, o.label_smoothing, o.axis))
-KERAS_LOSS(CategoricalCrossentropy, categorical_crossentropy, KEYS("from_logits", "label_smoothing", "axis"),
-           KEYS("from_logits", "label_smoothing", "axis"), categorical_crossentropy(t, p, o.from_logits, o.label_smoothing, o.axis))
-KERAS_LOSS(CategoricalFocalCrossentropy, categorical_focal_crossentropy, KEYS("alpha", "gamma", "from_logits", "label_smoothing", "axis"),
-           KEYS("from_logits", "label_smoothing", "axis", "alpha", "gamma"),
+KERAS_LOSS_ROW(CategoricalFocalCrossentropy, categorical_focal_crossentropy, "alpha gamma from_logits label_smoothing axis",
+           "from_logits label_smoothing axis alpha gamma",
            categorical_focal_crossentropy(t, p, o.alpha, o.gamma, o.from_logits, o.label_smoothing, o.axis))
-KERAS_LOSS(SparseCategoricalCrossentropy, sparse_categorical_crossentropy, KEYS("from_logits", "ignore_class", "axis"),
-           KEYS("from_logits", "ignore_class", "axis"), sparse_categorical_crossentropy(t, p, o.from_logits, o.ignore_class, o.axis))
-KERAS_LOSS(CategoricalGeneralizedCrossEntropy, categorical_generalized_cross_entropy, KEYS("q"), KEYS("q"),
+KERAS_LOSS_ROW(CategoricalGeneralizedCrossEntropy, categorical_generalized_cross_entropy, "q", "q",
            categorical_generalized_cross_entropy(t, p, o.q))
-KERAS_LOSS(Dice, dice, KEYS("axis"), KEYS("axis"), dice(t, p, o.axis))
-KERAS_LOSS(Tversky, tversky, KEYS("alpha", "beta", "axis"), KEYS("alpha", "beta", "axis"), tversky(t, p, o.alpha, o.beta, o.axis))
-KERAS_LOSS(Circle, circle, KEYS("remove_diagonal", "gamma", "margin"), KEYS("gamma", "margin", "remove_diagonal"),
+KERAS_LOSS_ROW(Dice, dice, "axis", "axis", dice(t, p, o.axis))
+KERAS_LOSS_ROW(Tversky, tversky, "alpha beta axis", "alpha beta axis", tversky(t, p, o.alpha, o.beta, o.axis))
+KERAS_LOSS_ROW(Circle, circle, "remove_diagonal gamma margin", "gamma margin remove_diagonal",
            circle(t, p, {}, {}, o.remove_diagonal, o.gamma, o.margin))
-KERAS_LOSS(CTC, ctc, KEYS(), KEYS(), ctc(t, p))
-#undef KEYS
-#undef KERAS_LOSS
+KERAS_LOSS_ROW(CTC, ctc, "", "", ctc(t, p))
+#undef KERAS_LOSS_ROW
+
+namespace {
 
 struct Builtin {
   const char *class_name, *function_name;
@@ -66,20 +43,12 @@ struct Builtin {
 };
 
 template <class Options, class Class> constexpr Builtin builtin() {
-  return {Traits<Options>::class_name, Traits<Options>::function_name,
+  using Traits = FunctionTraits<Options>;
+  return {Traits::class_name, Traits::function_name,
           [](const Dict& config) -> std::shared_ptr<Loss> {
-            return std::make_shared<Class>(read_options<Options>(config, std::string("loss ") + Traits<Options>::class_name));
+            return std::make_shared<Class>(read_options<Options>(config, std::string("loss ") + Traits::class_name));
           },
-          [](const Dict& kwargs) -> LossFn {
-            std::vector<std::string> known;
-            for (const char* key : Traits<Options>::kwargs()) known.push_back(key);
-            for (const auto& [key, value] : kwargs)
-              if (std::find(known.begin(), known.end(), key) == known.end())
-                throw ValueError(ErrorText{.what = "unknown keyword '" + key + "'" + did_you_mean(key, known), .where = Traits<Options>::function_name}.str());
-            return [o = read_options<Options>(kwargs, Traits<Options>::function_name)](const Tensor& t, const Tensor& p) {
-              return Traits<Options>::compute(o, t, p);
-            };
-          }};
+          function_with<Options>};
 }
 
 #define KERAS_ROW(Name) builtin<Name##Options, Name>(),
@@ -87,7 +56,7 @@ constexpr Builtin kBuiltins[] = {KERAS_BUILTIN_LOSSES(KERAS_ROW)};
 #undef KERAS_ROW
 
 // Short forms of function names.
-constexpr std::pair<const char*, const char*> kShort[] = {
+constexpr ShortName kShort[] = {
     {"bce", "binary_crossentropy"},  {"BCE", "binary_crossentropy"},
     {"kld", "kl_divergence"},        {"KLD", "kl_divergence"},
     {"mae", "mean_absolute_error"},  {"MAE", "mean_absolute_error"},
@@ -95,7 +64,7 @@ constexpr std::pair<const char*, const char*> kShort[] = {
     {"mape", "mean_absolute_percentage_error"}, {"MAPE", "mean_absolute_percentage_error"},
     {"msle", "mean_squared_logarithmic_error"}, {"MSLE", "mean_squared_logarithmic_error"}};
 
-const Builtin* find_class(std::string_view name) {
+const Builtin* find_loss_class(std::string_view name) {
   for (const Builtin& b : kBuiltins)
     if (name == b.class_name) return &b;
   return nullptr;
@@ -108,96 +77,34 @@ const Builtin* find_builtin_function(std::string_view name) {
   return nullptr;
 }
 
-struct Registry {
-  std::mutex mutex;
-  std::map<std::string, LossFactory> classes;
-  std::map<std::string, LossFn> functions;
-  std::unordered_map<std::string, std::string> registered_name_of;  // C++ name or last part of the registered name → registered name
-};
-Registry& registry() {
-  static Registry r;
-  return r;
-}
-std::string last_part(const std::string& registered_name) { return registered_name.substr(registered_name.rfind('>') + 1); }
-
-/// Entry of `name`, or of the registered name whose last part it is.
-template <class T> T find_registered(const std::map<std::string, T>& entries, const std::string& name) {
-  std::lock_guard lock(registry().mutex);
-  if (auto at = entries.find(name); at != entries.end()) return at->second;
-  for (const auto& [key, entry] : entries)
-    if (last_part(key) == name) return entry;
-  return nullptr;
-}
-
-std::shared_ptr<Loss> wrap_function(const std::string& function, const std::string& name) {
+std::shared_ptr<Loss> wrap_loss_function(const std::string& function, const std::string& name) {
   auto loss = std::make_shared<LossFunctionWrapper>(function, Dict{}, LossOptions{.name = name});
   loss->as_plain_function();
   return loss;
 }
 
-std::shared_ptr<Loss> from_wrapper_config(const Dict& config) {
-  Dict kwargs;
-  LossOptions options;
-  std::string function;
-  for (const auto& [key, value] : config) {
-    if (key == "name") {
-      options.name = value.is_null() ? "" : value.as_string();
-    } else if (key == "reduction") {
-      options.reduction = value;
-    } else if (key == "dtype") {
-      options.dtype = value;
-    } else if (key == "fn") {
-      function = referenced_function(value);
-      if (function.empty() && value.is_string()) function = value.as_string();
-    } else {
-      kwargs.set(key, value);
-    }
-  }
-  if (function.empty())
-    throw ValueError(ErrorText{.what = "the saved loss holds no function that has a name",
-                               .where = "LossFunctionWrapper",
-                               .received = config.find("fn") ? config.find("fn")->str() : "no \"fn\"",
-                               .fix = "save a loss whose function was registered with losses::register_loss"}
-                         .str());
-  return std::make_shared<LossFunctionWrapper>(function, kwargs, options);
+std::shared_ptr<Loss> loss_from_wrapper(const Dict& config) {
+  SavedWrapper saved = read_wrapper(config, {"name", "reduction", "dtype"}, "loss", "LossFunctionWrapper");
+  return std::make_shared<LossFunctionWrapper>(saved.function, saved.kwargs, read_options<LossOptions>(saved.own, "LossFunctionWrapper"));
 }
 
-[[noreturn]] void unknown(const std::string& name) {
-  throw ValueError(ErrorText{.what = "unknown loss '" + name + "'" + did_you_mean(name, known_names()),
-                             .fix = "for a loss of your own, register it: losses::register_loss<MyLoss>(\"" + name + "\")"}
-                       .str());
-}
-
-std::shared_ptr<Loss> from_name(const std::string& name) {
-  if (find_builtin_function(name)) return wrap_function(name, name);
-  if (const Builtin* b = find_class(name)) return b->make({});
-  if (LossFactory make = find_registered(registry().classes, name)) return make({});
-  if (find_registered(registry().functions, name)) return wrap_function(name, name);
-  unknown(name);
-}
-
-std::shared_ptr<Loss> from_saved(const Value& saved) {
-  if (std::string function = referenced_function(saved); !function.empty()) {
-    if (!find_function(function, {})) unknown(function);
-    return wrap_function(function, last_part(function));
-  }
-  const Value& class_name = saved.get("class_name");
-  if (!class_name.is_string())
-    throw ValueError(ErrorText{.what = "this is no saved loss", .expected = "a dictionary with \"class_name\" and \"config\"", .received = saved.str()}.str());
-  const Value& config = saved.get("config");
-  Dict dict = config.is_null() ? Dict{} : config.as_dict();
-  const Value& registered = saved.get("registered_name");
-  if (registered.is_string())
-    if (LossFactory make = find_registered(registry().classes, registered.as_string())) return make(dict);
-  const std::string& name = class_name.as_string();
-  if (name == "LossFunctionWrapper") return from_wrapper_config(dict);
-  if (const Builtin* b = find_class(name)) return b->make(dict);
-  if (LossFactory make = find_registered(registry().classes, name)) return make(dict);
-  if (name == "__lambda__")
-    throw ValueError(ErrorText{.what = "the saved loss is a Python lambda, which can't be run here",
-                               .fix = "register a function of the same meaning and save the model with its name"}
-                         .str());
-  unknown(registered.is_string() ? registered.as_string() : name);
+Names<Loss>& loss_names() {
+  static Names<Loss> names{
+      .kind = "loss",
+      .builtin_class = [](const std::string& name) -> Names<Loss>::Make {
+        if (name == "LossFunctionWrapper") return loss_from_wrapper;
+        const Builtin* b = find_loss_class(name);
+        return b ? b->make : nullptr;
+      },
+      .builtin_name = [](const std::string& name) -> std::shared_ptr<Loss> {
+        if (find_builtin_function(name)) return wrap_loss_function(name, name);
+        const Builtin* b = find_loss_class(name);
+        return b ? b->make({}) : nullptr;
+      },
+      .wrap = [](const std::string& function) { return wrap_loss_function(function, serial::last_part(function)); },
+      .is_function = [](const std::string& name) { return find_function(name, {}) != nullptr; },
+      .known = known_names};
+  return names;
 }
 
 }  // namespace
@@ -207,18 +114,43 @@ std::vector<std::string> known_names() {
   std::vector<std::string> names;
   for (const Builtin& b : kBuiltins) names.push_back(b.class_name), names.push_back(b.function_name);
   for (const auto& [short_name, full] : kShort) names.push_back(short_name);
-  std::lock_guard lock(registry().mutex);
-  for (const auto& [key, entry] : registry().classes) names.push_back(key);
-  for (const auto& [key, entry] : registry().functions) names.push_back(key);
-  return names;
+  return loss_names().with_registered(std::move(names));
+}
+
+std::vector<std::string> words(const char* list) {
+  std::istringstream in(list);
+  return {std::istream_iterator<std::string>(in), {}};
+}
+
+SavedWrapper read_wrapper(const Dict& config, const std::vector<std::string>& own, const std::string& kind, const char* where) {
+  SavedWrapper out;
+  for (const auto& [key, value] : config) {
+    if (key == "fn") {
+      out.function = value.is_string() ? value.as_string() : referenced_function(value);
+    } else if (std::find(own.begin(), own.end(), key) == own.end()) {
+      out.kwargs.set(key, value);
+    } else if (!(key == "name" && value.is_null())) {
+      out.own.set(key, value);
+    }
+  }
+  if (out.function.empty())
+    throw ValueError(ErrorText{.what = "the saved " + kind + " holds no function that has a name",
+                               .where = where,
+                               .received = config.find("fn") ? config.find("fn")->str() : "no \"fn\"",
+                               .fix = "save a " + kind + " whose function was registered with register_" + kind}
+                         .str());
+  return out;
+}
+
+LossFn without_keywords(LossFn fn, const std::string& name, const Dict& kwargs) {
+  if (fn && !kwargs.empty())
+    throw ValueError(ErrorText{.what = "a registered function takes no keywords", .where = name, .received = Value(kwargs).str()}.str());
+  return fn;
 }
 
 LossFn find_function(const std::string& name, const Dict& kwargs) {
   if (const Builtin* b = find_builtin_function(name)) return b->function(kwargs);
-  LossFn fn = find_registered(registry().functions, name);
-  if (fn && !kwargs.empty())
-    throw ValueError(ErrorText{.what = "a registered function takes no keywords", .where = name, .received = Value(kwargs).str()}.str());
-  return fn;
+  return without_keywords(loss_names().functions.find(name), name, kwargs);
 }
 
 std::string name_of_function(const LossFn& fn) {
@@ -233,10 +165,7 @@ std::string name_of_function(const LossFn& fn) {
       {poisson, "poisson"}, {ctc, "ctc"}};
   for (const auto& [address, name] : plain)
     if (*target == address) return name;
-  std::lock_guard lock(registry().mutex);
-  for (const auto& [name, registered] : registry().functions)
-    if (const Plain* p = registered.target<Plain>(); p && *p == *target) return name;
-  return "";
+  return loss_names().functions.name_of(fn);
 }
 
 Value saved_object(Value module, const std::string& class_name, Value config, Value registered_name) {
@@ -253,32 +182,15 @@ std::string referenced_function(const Value& v) {
 }
 
 void register_loss(const std::string& registered_name, LossFactory factory, const std::type_info* type) {
-  std::lock_guard lock(registry().mutex);
-  registry().classes[registered_name] = std::move(factory);
-  registry().registered_name_of[last_part(registered_name)] = registered_name;
-  if (type) registry().registered_name_of[plain_type_name(*type)] = registered_name;
+  loss_names().classes.add(registered_name, std::move(factory), type);
 }
+void register_loss(const std::string& registered_name, LossFn fn) { loss_names().functions.add(registered_name, std::move(fn)); }
 
-void register_loss(const std::string& registered_name, LossFn fn) {
-  std::lock_guard lock(registry().mutex);
-  registry().functions[registered_name] = std::move(fn);
-}
-
-std::shared_ptr<Loss> Loss::get(const Value& identifier) {
-  if (identifier.is_null()) return nullptr;
-  if (identifier.is_string()) return from_name(identifier.as_string());
-  if (identifier.is_dict()) return from_saved(identifier);
-  throw TypeError(ErrorText{.what = "this is no loss", .expected = "a name, a saved configuration, an object or a function", .received = identifier.str()}.str());
-}
+std::shared_ptr<Loss> Loss::get(const Value& identifier) { return loss_names().get(identifier); }
 
 Value Loss::serialize() const {
-  std::string cls = class_name(), registered = cls;
-  {
-    std::lock_guard lock(registry().mutex);
-    auto at = registry().registered_name_of.find(cls);
-    if (at != registry().registered_name_of.end()) registered = at->second;
-  }
-  return saved_object({}, cls, get_config(), registered);
+  std::string cls = class_name(), registered = loss_names().classes.name_of(typeid(*this), cls);
+  return saved_object({}, cls, get_config(), registered.empty() ? cls : registered);
 }
 
 // ---- functions as losses
@@ -289,7 +201,7 @@ LossFunctionWrapper::LossFunctionWrapper(LossFn fn, LossOptions options) : Loss(
 
 LossFunctionWrapper::LossFunctionWrapper(const std::string& function, const Dict& kwargs, LossOptions options)
     : Loss(std::move(options)), fn_(find_function(function, kwargs)), kwargs_(kwargs) {
-  if (!fn_) unknown(function);
+  if (!fn_) loss_names().unknown(function);
   const Builtin* b = find_builtin_function(function);
   function_ = b ? b->function_name : function;
 }
@@ -332,22 +244,22 @@ BuiltinLoss<Options>::BuiltinLoss(Options options) : Loss({.reduction = options.
 
 template <class Options> Tensor BuiltinLoss<Options>::call(const Tensor& y_true, const Tensor& y_pred) {
   auto [t, p] = squeeze_or_expand_to_same_rank(y_true, y_pred);
-  return Traits<Options>::compute(options_, t, p);
+  return FunctionTraits<Options>::compute(options_, t, p);
 }
 
 template <class Options> Dict BuiltinLoss<Options>::get_config() const {
   Dict config = Loss::get_config();
-  for (const char* key : Traits<Options>::saved()) config.set(key, option_value(options_, key));
+  for (const std::string& key : FunctionTraits<Options>::saved()) config.set(key, option_value(options_, key));
   return config;
 }
 
 // Each class is called in C++ what it is called in Keras; classes derived from it have names of their own.
 template <class Options> std::string BuiltinLoss<Options>::class_name() const {
-  return typeid(*this) == typeid(BuiltinLoss) ? Traits<Options>::class_name : plain_type_name(typeid(*this));
+  return class_name_of<Loss, BuiltinLoss>(*this, FunctionTraits<Options>::class_name);
 }
 
 template <class Options> Value BuiltinLoss<Options>::serialize() const {
-  if (class_name() != Traits<Options>::class_name) return Loss::serialize();
+  if (class_name() != FunctionTraits<Options>::class_name) return Loss::serialize();
   return saved_object("keras.losses", class_name(), get_config(), {});
 }
 
@@ -373,7 +285,7 @@ LossSpec losses::resolve(const LossSpec& spec, const Shape& y_true, const Shape&
   std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (lower != "crossentropy" && lower != "ce") return spec;
   auto [binary, sparse] = binary_or_sparse(y_true, y_pred);
-  return wrap_function(binary ? "binary_crossentropy" : sparse ? "sparse_categorical_crossentropy" : "categorical_crossentropy", name);
+  return wrap_loss_function(binary ? "binary_crossentropy" : sparse ? "sparse_categorical_crossentropy" : "categorical_crossentropy", name);
 }
 
 }  // namespace keras

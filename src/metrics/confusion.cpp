@@ -122,7 +122,7 @@ bool evenly_distributed(const std::vector<double>& thresholds) {
   if (n < 3) return false;
   for (size_t i = 0; i < n; ++i) {
     double even = static_cast<float>(i) / static_cast<float>(n - 1);
-    if (std::abs(thresholds[i] - even) > losses::kEpsilon + 1e-5 * std::abs(even)) return false;
+    if (std::abs(thresholds[i] - even) > config::epsilon() + 1e-5 * std::abs(even)) return false;
   }
   return true;
 }
@@ -282,7 +282,7 @@ AUC::AUC(const AUCOptions& options) : Metric(options.name, options.dtype, "AUC")
     thresholds_ = spaced(options.num_thresholds);
   }
   // The outermost ones lie outside, so that a prediction of exactly 0 or 1 is counted.
-  thresholds_.front() = 0.0 - losses::kEpsilon, thresholds_.back() = 1.0 + losses::kEpsilon;
+  thresholds_.front() = 0.0 - config::epsilon(), thresholds_.back() = 1.0 + config::epsilon();
   if (options.num_labels && !options.multi_label)
     throw ValueError(ErrorText{.what = "num_labels is needed only when multi_label is true", .where = "AUC"}.str());
   if (!options.multi_label || options.num_labels) make_variables(options.num_labels.value_or(0));

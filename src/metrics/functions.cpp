@@ -8,7 +8,7 @@ namespace keras::metrics {
 
 namespace {
 
-Tensor as_float(const Tensor& matches) { return ops::cast(matches, DType::Float32); }
+Tensor as_float(const Tensor& matches) { return ops::cast(matches, config::floatx_dtype()); }
 
 std::pair<Tensor, Tensor> matched(const Tensor& y_true, const Tensor& y_pred, const char* where) {
   auto pair = losses::squeeze_or_expand_to_same_rank(ops::cast(y_true, y_pred.dtype()), y_pred);
@@ -98,7 +98,7 @@ Tensor concordance_correlation(const Tensor& y_true, const Tensor& y_pred, int a
   // Keras centres both factors by the mean of the predictions.
   Tensor covariance = (t - p_mean) * (p - p_mean);
   Tensor norm = t_var + p_var + ops::square(t_mean - p_mean);
-  return ops::mean(2 * covariance / (norm + losses::kEpsilon), axis);
+  return ops::mean(2 * covariance / (norm + config::epsilon()), axis);
 }
 
 }  // namespace keras::metrics

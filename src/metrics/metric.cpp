@@ -7,6 +7,7 @@
 #include "core/impl.h"
 #include "losses/loss.h"
 #include "metrics/metric.h"
+#include "serial/registered.h"
 
 namespace keras::metrics {
 
@@ -48,7 +49,7 @@ Value FloatList::serialize() const {
 // ---- the base
 struct Metric::State {
   std::string name;
-  DType dtype = DType::Float32;
+  DType dtype = config::floatx_dtype();
   std::vector<Variable> own;
   std::vector<std::shared_ptr<Metric>> inner;
   std::vector<size_t> unnamed;  // variables made before the name was known
@@ -111,61 +112,28 @@ Tensor Metric::operator()(const Tensor& y_true, const Tensor& y_pred, const Tens
   return result();
 }
 
-namespace {
-
-/// Lends values to variables and takes back what they became.
-class Lent {
- public:
-  Lent(const Metric& metric, const Tensors& values, const char* where) : variables_(metric.variables()) {
-    if (values.size() != variables_.size())
-      throw ValueError(ErrorText{.what = "the values don't match the metric's variables",
-                                 .where = metric.name() + "." + where,
-                                 .expected = std::to_string(variables_.size()) + " tensors",
-                                 .received = std::to_string(values.size())}
-                           .str());
-    for (size_t i = 0; i < values.size(); ++i) {
-      before_.push_back(variables_[i].value());
-      variables_[i].assign(values[i]);
-    }
-  }
-  ~Lent() {
-    for (size_t i = 0; i < before_.size(); ++i) variables_[i].assign(before_[i]);
-  }
-  Tensors values() const {
-    Tensors out;
-    for (const Variable& v : variables_) out.push_back(v.value());
-    return out;
-  }
-
- private:
-  std::vector<Variable> variables_;
-  Tensors before_;
-};
-
-}  // namespace
-
 Tensors Metric::stateless_update_state(const Tensors& metric_variables, const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight) {
-  Lent lent(*this, metric_variables, "stateless_update_state");
+  core::LentValues lent(variables(), metric_variables, name() + ".stateless_update_state");
   update_state(y_true, y_pred, sample_weight);
   return lent.values();
 }
 
 Tensor Metric::stateless_result(const Tensors& metric_variables) {
-  Lent lent(*this, metric_variables, "stateless_result");
+  core::LentValues lent(variables(), metric_variables, name() + ".stateless_result");
   return result();
 }
 
 Tensors Metric::stateless_reset_state() {
   Tensors now;
   for (const Variable& v : variables()) now.push_back(v.value());
-  Lent lent(*this, now, "stateless_reset_state");
+  core::LentValues lent(variables(), now, name() + ".stateless_reset_state");
   reset_state();
   return lent.values();
 }
 
 Dict Metric::get_config() const { return {{"name", name()}, {"dtype", dtype_name(dtype())}}; }
 
-std::string Metric::class_name() const { return losses::plain_type_name(typeid(*this)); }
+std::string Metric::class_name() const { return serial::plain_type_name(typeid(*this)); }
 
 // ---- reductions
 namespace {

@@ -1,59 +1,37 @@
 // What lives here: the classes of Keras' metrics (what each saves and how it is made from a configuration), the names that `get` knows,
 // and the metrics that users registered.
 #include <algorithm>
-#include <map>
-#include <mutex>
-#include <unordered_map>
 
 #include "core/impl.h"
-#include "losses/loss.h"
+#include "losses/registry.h"
 #include "metrics/metric.h"
-#include "serial/naming.h"
 
-namespace keras::metrics {
+namespace keras {
+
+// Keras' functions, KERAS_MEAN_ROW(Name, function, keywords, saved keywords, expression).
+namespace losses {
+#define KERAS_MEAN_ROW(Name, function, keys, saved_keys, expression) KERAS_FUNCTION_TRAITS(metrics, Name, function, keys, saved_keys, expression)
+KERAS_LOSSES_AND_METRICS(KERAS_MEAN_ROW)
+// Keras does not save the axis here.
+KERAS_MEAN_ROW(CosineSimilarity, cosine_similarity, "axis", "", metrics::cosine_similarity(t, p, o.axis))
+KERAS_MEAN_ROW(LogCoshError, log_cosh, "", "", metrics::log_cosh(t, p))
+KERAS_MEAN_ROW(PearsonCorrelation, pearson_correlation, "axis", "axis", metrics::pearson_correlation(t, p, o.axis))
+KERAS_MEAN_ROW(ConcordanceCorrelation, concordance_correlation, "axis", "axis", metrics::concordance_correlation(t, p, o.axis))
+KERAS_MEAN_ROW(BinaryCrossentropy, binary_crossentropy, "from_logits label_smoothing", "from_logits label_smoothing",
+           binary_crossentropy(t, p, o.from_logits, o.label_smoothing))
+KERAS_MEAN_ROW(Accuracy, accuracy, "", "", metrics::accuracy(t, p))
+KERAS_MEAN_ROW(BinaryAccuracy, binary_accuracy, "threshold", "threshold", metrics::binary_accuracy(t, p, o.threshold))
+KERAS_MEAN_ROW(CategoricalAccuracy, categorical_accuracy, "", "", metrics::categorical_accuracy(t, p))
+KERAS_MEAN_ROW(SparseCategoricalAccuracy, sparse_categorical_accuracy, "", "", metrics::sparse_categorical_accuracy(t, p))
+KERAS_MEAN_ROW(TopKCategoricalAccuracy, top_k_categorical_accuracy, "k", "k", metrics::top_k_categorical_accuracy(t, p, o.k))
+KERAS_MEAN_ROW(SparseTopKCategoricalAccuracy, sparse_top_k_categorical_accuracy, "k from_sorted_ids", "k from_sorted_ids",
+           metrics::sparse_top_k_categorical_accuracy(t, p, o.k, o.from_sorted_ids))
+#undef KERAS_MEAN_ROW
+}  // namespace losses
+
+namespace metrics {
 
 namespace {
-
-// What a mean is called, which keywords its function takes and which it saves after name and dtype.
-template <class Options> struct Traits;
-#define KERAS_MEAN(Name, function, keys, saved_keys, expression)                                                             \
-  template <> struct Traits<Name##Options> {                                                                                 \
-    static constexpr const char *class_name = #Name, *function_name = #function;                                             \
-    static std::vector<const char*> kwargs() { return keys; }                                                                \
-    static std::vector<const char*> saved() { return saved_keys; }                                                           \
-    static Tensor compute([[maybe_unused]] const Name##Options& o, const Tensor& t, const Tensor& p) { return expression; }  \
-  };
-#define KEYS(...) \
-  { __VA_ARGS__ }
-KERAS_MEAN(MeanSquaredError, mean_squared_error, KEYS(), KEYS(), mean_squared_error(t, p))
-KERAS_MEAN(MeanAbsoluteError, mean_absolute_error, KEYS(), KEYS(), mean_absolute_error(t, p))
-KERAS_MEAN(MeanAbsolutePercentageError, mean_absolute_percentage_error, KEYS(), KEYS(), mean_absolute_percentage_error(t, p))
-KERAS_MEAN(MeanSquaredLogarithmicError, mean_squared_logarithmic_error, KEYS(), KEYS(), mean_squared_logarithmic_error(t, p))
-// Keras does not save the axis here.
-KERAS_MEAN(CosineSimilarity, cosine_similarity, KEYS("axis"), KEYS(), cosine_similarity(t, p, o.axis))
-KERAS_MEAN(LogCoshError, log_cosh, KEYS(), KEYS(), log_cosh(t, p))
-KERAS_MEAN(PearsonCorrelation, pearson_correlation, KEYS("axis"), KEYS("axis"), pearson_correlation(t, p, o.axis))
-KERAS_MEAN(ConcordanceCorrelation, concordance_correlation, KEYS("axis"), KEYS("axis"), concordance_correlation(t, p, o.axis))
-KERAS_MEAN(Hinge, hinge, KEYS(), KEYS(), hinge(t, p))
-KERAS_MEAN(SquaredHinge, squared_hinge, KEYS(), KEYS(), squared_hinge(t, p))
-KERAS_MEAN(CategoricalHinge, categorical_hinge, KEYS(), KEYS(), categorical_hinge(t, p))
-KERAS_MEAN(KLDivergence, kl_divergence, KEYS(), KEYS(), kl_divergence(t, p))
-KERAS_MEAN(Poisson, poisson, KEYS(), KEYS(), poisson(t, p))
-KERAS_MEAN(BinaryCrossentropy, binary_crossentropy, KEYS("from_logits", "label_smoothing"), KEYS("from_logits", "label_smoothing"),
-           binary_crossentropy(t, p, o.from_logits, o.label_smoothing))
-KERAS_MEAN(CategoricalCrossentropy, categorical_crossentropy, KEYS("from_logits", "label_smoothing", "axis"),
-           KEYS("from_logits", "label_smoothing", "axis"), categorical_crossentropy(t, p, o.from_logits, o.label_smoothing, o.axis))
-KERAS_MEAN(SparseCategoricalCrossentropy, sparse_categorical_crossentropy, KEYS("from_logits", "ignore_class", "axis"),
-           KEYS("from_logits", "ignore_class", "axis"), sparse_categorical_crossentropy(t, p, o.from_logits, o.ignore_class, o.axis))
-KERAS_MEAN(Accuracy, accuracy, KEYS(), KEYS(), accuracy(t, p))
-KERAS_MEAN(BinaryAccuracy, binary_accuracy, KEYS("threshold"), KEYS("threshold"), binary_accuracy(t, p, o.threshold))
-KERAS_MEAN(CategoricalAccuracy, categorical_accuracy, KEYS(), KEYS(), categorical_accuracy(t, p))
-KERAS_MEAN(SparseCategoricalAccuracy, sparse_categorical_accuracy, KEYS(), KEYS(), sparse_categorical_accuracy(t, p))
-KERAS_MEAN(TopKCategoricalAccuracy, top_k_categorical_accuracy, KEYS("k"), KEYS("k"), top_k_categorical_accuracy(t, p, o.k))
-KERAS_MEAN(SparseTopKCategoricalAccuracy, sparse_top_k_categorical_accuracy, KEYS("k", "from_sorted_ids"), KEYS("k", "from_sorted_ids"),
-           sparse_top_k_categorical_accuracy(t, p, o.k, o.from_sorted_ids))
-#undef KEYS
-#undef KERAS_MEAN
 
 struct Builtin {
   const char* class_name;
@@ -66,19 +44,10 @@ using Made = std::shared_ptr<Metric>;
 std::string place(const char* class_name) { return std::string("metric ") + class_name; }
 
 template <class Options, class Class> constexpr Builtin mean() {
-  return {Traits<Options>::class_name,
-          [](const Dict& config) -> Made { return std::make_shared<Class>(losses::read_options<Options>(config, place(Traits<Options>::class_name))); },
-          Traits<Options>::function_name,
-          [](const Dict& kwargs) -> MetricFn {
-            std::vector<std::string> known;
-            for (const char* key : Traits<Options>::kwargs()) known.push_back(key);
-            for (const auto& [key, value] : kwargs)
-              if (std::find(known.begin(), known.end(), key) == known.end())
-                throw ValueError(ErrorText{.what = "unknown keyword '" + key + "'" + did_you_mean(key, known), .where = Traits<Options>::function_name}.str());
-            return [o = losses::read_options<Options>(kwargs, Traits<Options>::function_name)](const Tensor& t, const Tensor& p) {
-              return Traits<Options>::compute(o, t, p);
-            };
-          }};
+  using Traits = losses::FunctionTraits<Options>;
+  return {Traits::class_name,
+          [](const Dict& config) -> Made { return std::make_shared<Class>(losses::read_options<Options>(config, place(Traits::class_name))); },
+          Traits::function_name, losses::function_with<Options>};
 }
 #define KERAS_ROW(Name) mean<Name##Options, Name>(),
 constexpr Builtin kMeans[] = {KERAS_BUILTIN_MEANS(KERAS_ROW)};
@@ -108,28 +77,9 @@ template <class Class, class Options> Made mean_iou(Dict config, const char* nam
   int64_t n = take(config, "num_classes", name).as_int();
   return std::make_shared<Class>(n, losses::read_options<Options>(config, place(name)));
 }
-Made wrapper_from_config(const Dict& config) {
-  Dict kwargs;
-  ReductionOptions options;
-  std::string function;
-  for (const auto& [key, value] : config) {
-    if (key == "name") {
-      options.name = value.is_null() ? "" : value.as_string();
-    } else if (key == "dtype") {
-      options.dtype = value;
-    } else if (key == "fn") {
-      function = value.is_string() ? value.as_string() : losses::referenced_function(value);
-    } else {
-      kwargs.set(key, value);
-    }
-  }
-  if (function.empty())
-    throw ValueError(ErrorText{.what = "the saved metric holds no function that has a name",
-                               .where = "MeanMetricWrapper",
-                               .received = config.find("fn") ? config.find("fn")->str() : "no \"fn\"",
-                               .fix = "save a metric whose function was registered with metrics::register_metric"}
-                         .str());
-  return std::make_shared<MeanMetricWrapper>(function, kwargs, options);
+Made metric_from_wrapper(const Dict& config) {
+  losses::SavedWrapper saved = losses::read_wrapper(config, {"name", "dtype"}, "metric", "MeanMetricWrapper");
+  return std::make_shared<MeanMetricWrapper>(saved.function, saved.kwargs, losses::read_options<ReductionOptions>(saved.own, "MeanMetricWrapper"));
 }
 
 // Sum and Mean have names of their own when none is given.
@@ -142,7 +92,7 @@ template <class Class> Made reduction(const Dict& config, const char* name, cons
 const Builtin kOthers[] = {
     {"Sum", [](const Dict& c) { return reduction<Sum>(c, "Sum", "sum"); }},
     {"Mean", [](const Dict& c) { return reduction<Mean>(c, "Mean", "mean"); }},
-    {"MeanMetricWrapper", wrapper_from_config},
+    {"MeanMetricWrapper", metric_from_wrapper},
     {"RootMeanSquaredError", [](const Dict& c) { return reduction<RootMeanSquaredError>(c, "RootMeanSquaredError", "root_mean_squared_error"); }},
     {"R2Score", [](const Dict& c) { return from_options<R2Score, R2ScoreOptions>(c, "R2Score"); }},
     {"TruePositives", [](const Dict& c) { return from_options<TruePositives, ConfusionOptions>(c, "TruePositives"); }},
@@ -165,7 +115,7 @@ const Builtin kOthers[] = {
     {"OneHotMeanIoU", [](const Dict& c) { return mean_iou<OneHotMeanIoU, OneHotIoUOptions>(c, "OneHotMeanIoU"); }},
 };
 
-constexpr std::pair<const char*, const char*> kShort[] = {
+constexpr losses::ShortName kShort[] = {
     {"bce", "BinaryCrossentropy"},           {"BCE", "BinaryCrossentropy"},
     {"mse", "MeanSquaredError"},             {"MSE", "MeanSquaredError"},
     {"mae", "MeanAbsoluteError"},            {"MAE", "MeanAbsoluteError"},
@@ -179,7 +129,7 @@ template <class F> const Builtin* find_builtin(F matches) {
     if (matches(b)) return &b;
   return nullptr;
 }
-const Builtin* find_class(const std::string& name) {
+const Builtin* find_metric_class(const std::string& name) {
   return find_builtin([&](const Builtin& b) { return name == b.class_name; });
 }
 /// By class name, its snake case, or a short form.
@@ -189,71 +139,28 @@ const Builtin* find_named(std::string name) {
   return find_builtin([&](const Builtin& b) { return name == b.class_name || name == core::to_snake_case(b.class_name); });
 }
 
-struct Registry {
-  std::mutex mutex;
-  std::map<std::string, MetricFactory> classes;
-  std::map<std::string, MetricFn> functions;
-  std::unordered_map<std::string, std::string> registered_name_of;  // C++ name or last part of the registered name → registered name
-};
-Registry& registry() {
-  static Registry r;
-  return r;
-}
-std::string last_part(const std::string& registered_name) { return registered_name.substr(registered_name.rfind('>') + 1); }
-
-/// Entry of `name`, or of the registered name whose last part it is.
-template <class T> T find_registered(const std::map<std::string, T>& entries, const std::string& name) {
-  std::lock_guard lock(registry().mutex);
-  if (auto at = entries.find(name); at != entries.end()) return at->second;
-  for (const auto& [key, entry] : entries)
-    if (last_part(key) == name) return entry;
-  return nullptr;
-}
-
-[[noreturn]] void unknown(const std::string& name) {
-  throw ValueError(ErrorText{.what = "unknown metric '" + name + "'" + did_you_mean(name, known_names()),
-                             .fix = "for a metric of your own, register it: metrics::register_metric<MyMetric>(\"" + name + "\")"}
-                       .str());
-}
-
-Made wrap_function(const std::string& function) {
+Made wrap_metric_function(const std::string& function) {
   auto metric = std::make_shared<MeanMetricWrapper>(function);
   metric->as_plain_function();
-  metric->set_name(core::to_snake_case(last_part(function)));
+  metric->set_name(core::to_snake_case(serial::last_part(function)));
   return metric;
 }
 
-Made from_name(const std::string& name) {
-  if (const Builtin* b = find_named(name)) {
-    if (b->make == wrapper_from_config) unknown(name);
-    return b->make({});
-  }
-  if (MetricFactory make = find_registered(registry().classes, name)) return make({});
-  if (find_registered(registry().functions, name)) return wrap_function(name);
-  unknown(name);
-}
-
-Made from_saved(const Value& saved) {
-  if (std::string function = losses::referenced_function(saved); !function.empty()) {
-    if (!find_function(function, {})) unknown(function);
-    return wrap_function(function);
-  }
-  const Value& class_name = saved.get("class_name");
-  if (!class_name.is_string())
-    throw ValueError(ErrorText{.what = "this is no saved metric", .expected = "a dictionary with \"class_name\" and \"config\"", .received = saved.str()}.str());
-  const Value& config = saved.get("config");
-  Dict dict = config.is_null() ? Dict{} : config.as_dict();
-  const Value& registered = saved.get("registered_name");
-  if (registered.is_string())
-    if (MetricFactory make = find_registered(registry().classes, registered.as_string())) return make(dict);
-  const std::string& name = class_name.as_string();
-  if (const Builtin* b = find_class(name)) return serial::naming_entries(name, dict, [&] { return b->make(dict); });
-  if (MetricFactory make = find_registered(registry().classes, name)) return make(dict);
-  if (name == "__lambda__")
-    throw ValueError(ErrorText{.what = "the saved metric is a Python lambda, which can't be run here",
-                               .fix = "register a function of the same meaning and save the model with its name"}
-                         .str());
-  unknown(registered.is_string() ? registered.as_string() : name);
+losses::Names<Metric>& metric_names() {
+  static losses::Names<Metric> names{
+      .kind = "metric",
+      .builtin_class = [](const std::string& name) -> losses::Names<Metric>::Make {
+        const Builtin* b = find_metric_class(name);
+        return b ? b->make : nullptr;
+      },
+      .builtin_name = [](const std::string& name) -> Made {
+        const Builtin* b = find_named(name);
+        return b && b->make != metric_from_wrapper ? b->make({}) : nullptr;
+      },
+      .wrap = wrap_metric_function,
+      .is_function = [](const std::string& name) { return find_function(name, {}) != nullptr; },
+      .known = known_names};
+  return names;
 }
 
 }  // namespace
@@ -266,18 +173,11 @@ std::vector<std::string> known_names() {
     return false;
   });
   for (const auto& [short_name, full] : kShort) names.push_back(short_name);
-  std::lock_guard lock(registry().mutex);
-  for (const auto& [key, entry] : registry().classes) names.push_back(key);
-  for (const auto& [key, entry] : registry().functions) names.push_back(key);
-  return names;
+  return metric_names().with_registered(std::move(names));
 }
 
 MetricFn find_function(const std::string& name, const Dict& kwargs) {
-  if (MetricFn fn = find_registered(registry().functions, name)) {
-    if (!kwargs.empty())
-      throw ValueError(ErrorText{.what = "a registered function takes no keywords", .where = name, .received = Value(kwargs).str()}.str());
-    return fn;
-  }
+  if (MetricFn fn = losses::without_keywords(metric_names().functions.find(name), name, kwargs)) return fn;
   // A name of both, like cosine_similarity, is in Keras' files that of the loss.
   if (MetricFn fn = losses::find_function(name, kwargs)) return fn;
   const Builtin* b = find_builtin([&](const Builtin& each) { return each.function && name == each.function_name; });
@@ -293,56 +193,34 @@ std::string name_of_function(const MetricFn& fn) {
       {accuracy, "accuracy"}, {categorical_accuracy, "categorical_accuracy"}, {sparse_categorical_accuracy, "sparse_categorical_accuracy"}};
   for (const auto& [address, name] : plain)
     if (*target == address) return name;
-  std::lock_guard lock(registry().mutex);
-  for (const auto& [name, registered] : registry().functions)
-    if (const Plain* p = registered.target<Plain>(); p && *p == *target) return name;
-  return "";
+  return metric_names().functions.name_of(fn);
 }
 
 void register_metric(const std::string& registered_name, MetricFactory factory, const std::type_info* type) {
-  std::lock_guard lock(registry().mutex);
-  registry().classes[registered_name] = std::move(factory);
-  registry().registered_name_of[last_part(registered_name)] = registered_name;
-  if (type) registry().registered_name_of[losses::plain_type_name(*type)] = registered_name;
+  metric_names().classes.add(registered_name, std::move(factory), type);
 }
+void register_metric(const std::string& registered_name, MetricFn fn) { metric_names().functions.add(registered_name, std::move(fn)); }
 
-void register_metric(const std::string& registered_name, MetricFn fn) {
-  std::lock_guard lock(registry().mutex);
-  registry().functions[registered_name] = std::move(fn);
-}
-
-std::shared_ptr<Metric> Metric::get(const Value& identifier) {
-  if (identifier.is_null()) return nullptr;
-  if (identifier.is_string()) return from_name(identifier.as_string());
-  if (identifier.is_dict()) return from_saved(identifier);
-  throw TypeError(ErrorText{.what = "this is no metric", .expected = "a name, a saved configuration, an object or a function", .received = identifier.str()}.str());
-}
+std::shared_ptr<Metric> Metric::get(const Value& identifier) { return metric_names().get(identifier); }
 
 Value Metric::serialize() const {
-  std::string cls = class_name(), registered = cls;
-  bool known = false;
-  {
-    std::lock_guard lock(registry().mutex);
-    auto at = registry().registered_name_of.find(cls);
-    known = at != registry().registered_name_of.end();
-    if (known) registered = at->second;
-  }
-  if (!known && find_class(cls)) return losses::saved_object("keras.metrics", cls, get_config(), {});
-  return losses::saved_object({}, cls, get_config(), registered);
+  std::string cls = class_name(), registered = metric_names().classes.name_of(typeid(*this), cls);
+  if (registered.empty() && find_metric_class(cls)) return losses::saved_object("keras.metrics", cls, get_config(), {});
+  return losses::saved_object({}, cls, get_config(), registered.empty() ? cls : registered);
 }
 
 // ---- means of Keras' functions
 template <class Options>
 BuiltinMean<Options>::BuiltinMean(Options options)
-    : Mean({.name = options.name, .dtype = options.dtype}, Traits<Options>::class_name), options_(std::move(options)) {}
+    : Mean({.name = options.name, .dtype = options.dtype}, losses::FunctionTraits<Options>::class_name), options_(std::move(options)) {}
 
 template <class Options> void BuiltinMean<Options>::update_state(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight) {
-  update_mean_of(*this, [this](const Tensor& t, const Tensor& p) { return Traits<Options>::compute(options_, t, p); }, y_true, y_pred, sample_weight);
+  update_mean_of(*this, [this](const Tensor& t, const Tensor& p) { return losses::FunctionTraits<Options>::compute(options_, t, p); }, y_true, y_pred, sample_weight);
 }
 
 template <class Options> Dict BuiltinMean<Options>::get_config() const {
   Dict config = Metric::get_config();
-  for (std::string_view key : Traits<Options>::saved()) {
+  for (const std::string& key : losses::FunctionTraits<Options>::saved()) {
     Value value = losses::option_value(options_, key);
     // Keras saves this one only when it is set, so that older releases read the file.
     if (key != "from_sorted_ids" || value.as_bool()) config.set(key, value);
@@ -352,7 +230,7 @@ template <class Options> Dict BuiltinMean<Options>::get_config() const {
 
 // Each class is called in C++ what it is called in Keras; classes derived from it have names of their own.
 template <class Options> std::string BuiltinMean<Options>::class_name() const {
-  return typeid(*this) == typeid(BuiltinMean) ? Traits<Options>::class_name : losses::plain_type_name(typeid(*this));
+  return losses::class_name_of<Metric, BuiltinMean>(*this, losses::FunctionTraits<Options>::class_name);
 }
 
 template <class Options> Value BuiltinMean<Options>::serialize() const { return Metric::serialize(); }
@@ -361,9 +239,7 @@ template <class Options> Value BuiltinMean<Options>::serialize() const { return 
 KERAS_BUILTIN_MEANS(KERAS_INSTANTIATE)
 #undef KERAS_INSTANTIATE
 
-}  // namespace keras::metrics
-
-namespace keras {
+}  // namespace metrics
 
 MetricSpec::MetricSpec(metrics::MetricFn fn, const std::string& name) {
   std::string known = name.empty() ? metrics::name_of_function(fn) : name;

@@ -122,14 +122,14 @@ Tensor FBetaScore::result() {
   if (variable_count() == 0)
     throw RuntimeError(ErrorText{.what = "there is no result yet", .where = "metric \"" + name() + "\" (" + class_name() + ")", .fix = "give a batch first"}.str());
   Tensor tp = variable(0);
-  Tensor precision = tp / (tp + variable(1).value() + losses::kEpsilon), recall = tp / (tp + variable(2).value() + losses::kEpsilon);
+  Tensor precision = tp / (tp + variable(1).value() + config::epsilon()), recall = tp / (tp + variable(2).value() + config::epsilon());
   double beta2 = options_.beta * options_.beta;
-  Tensor score = precision * recall / (beta2 * precision + recall + losses::kEpsilon) * (1 + beta2);
+  Tensor score = precision * recall / (beta2 * precision + recall + config::epsilon()) * (1 + beta2);
   std::string average = nullable(options_.average);
   if (average.empty()) return score;
   if (average != "weighted") return ops::mean(score);
   Tensor w = variable(3);
-  return ops::sum(score * (w / (ops::sum(w) + losses::kEpsilon)));
+  return ops::sum(score * (w / (ops::sum(w) + config::epsilon())));
 }
 
 Dict FBetaScore::get_config() const {
@@ -203,8 +203,8 @@ Tensor IoU::result() {
   Tensor ids = Tensor(target_class_ids_).astype(DType::Int32);
   Tensor hits = ops::cast(ops::take(tp, ids, 0), DType::Float32), all = ops::cast(ops::take(united, ids, 0), DType::Float32);
   Tensor seen = ops::greater(all, 1e-9);
-  Tensor iou = ops::where(seen, hits / (all + losses::kEpsilon), ops::zeros_like(all));
-  return ops::sum(iou) / (ops::sum(ops::cast(seen, DType::Float32)) + losses::kEpsilon);
+  Tensor iou = ops::where(seen, hits / (all + config::epsilon()), ops::zeros_like(all));
+  return ops::sum(iou) / (ops::sum(ops::cast(seen, DType::Float32)) + config::epsilon());
 }
 
 Dict IoU::config(const std::vector<const char*>& keys) const {

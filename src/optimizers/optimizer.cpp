@@ -1,4 +1,5 @@
 // What lives here: what all optimizers do around their update rule, and the state that copies of one share.
+#include <keras/config.h>
 #include <keras/optimizers/optimizer.h>
 
 #include <algorithm>
@@ -71,7 +72,7 @@ Optimizer::Optimizer(OptimizerOptions options) : state_(std::make_shared<State>(
   s.iterations = Variable(Tensor::full({}, 0, DType::Int32), {.name = "iteration", .trainable = false});
   s.own.push_back(s.iterations);
   if (options.learning_rate.is_number()) {
-    s.rate = Variable(Tensor::full({}, options.learning_rate.number(), DType::Float32), {.name = "learning_rate", .trainable = false});
+    s.rate = Variable(Tensor::full({}, options.learning_rate.number(), config::floatx_dtype()), {.name = "learning_rate", .trainable = false});
     s.own.push_back(s.rate);
   } else {
     s.schedule = options.learning_rate.schedule();
@@ -100,6 +101,26 @@ const std::string& Optimizer::name() const {
 }
 
 // ---- state
+void Optimizer::apply_gradients(const std::vector<std::pair<Tensor, Variable>>& grads_and_variables) {
+  Tensors grads;
+  std::vector<Variable> variables;
+  for (const auto& [g, v] : grads_and_variables) grads.push_back(g), variables.push_back(v);
+  apply(grads, variables);
+}
+Optimizer::StatelessResult Optimizer::stateless_apply(const Tensors& optimizer_variables, const Tensors& grads, const Tensors& trainable_values) {
+  if (!built())
+    throw ValueError(ErrorText{.what = "stateless_apply was called before the optimizer is built", .where = name(), .fix = "optimizer.build(model.trainable_variables())"}.str());
+  std::vector<Variable> all = trainable_variables();
+  size_t count = all.size();
+  if (trainable_values.size() != count)
+    throw ValueError(ErrorText{.what = "stateless_apply got another number of trainable variables", .where = name(), .expected = std::to_string(count), .received = std::to_string(trainable_values.size())}.str());
+  for (const Variable& v : variables()) all.push_back(v);
+  Tensors values = trainable_values;
+  values.insert(values.end(), optimizer_variables.begin(), optimizer_variables.end());
+  core::LentValues lent(std::move(all), values, name() + ".stateless_apply");
+  apply(grads, trainable_variables());
+  return {lent.values(0, count), lent.values(count, values.size())};
+}
 bool Optimizer::built() const { return state_->built; }
 Variable Optimizer::iterations() const { return state_->iterations; }
 Variable Optimizer::learning_rate_variable() const { return state_->rate; }
@@ -138,7 +159,7 @@ void Optimizer::set_learning_rate(const LearningRate& value) {
                               .received = Value(value.number()).str(),
                               .fix = "make the optimizer with a number as its learning rate, or set another schedule"}
                         .str());
-  s.rate.assign(Tensor::full({}, value.number(), DType::Float32));
+  s.rate.assign(Tensor::full({}, value.number(), s.rate.dtype()));
 }
 
 void Optimizer::set_weights(const Tensors& weights) {
@@ -240,11 +261,9 @@ Tensor Optimizer::shared_scalar(const std::string& name, DType dtype, const std:
 }
 
 // ---- training
-void Optimizer::apply(const Tensors& grads, const std::vector<Variable>& variables) {
-  State& s = *state_;
+std::vector<Variable> Optimizer::variables_for(const Tensors& grads, const std::vector<Variable>& variables) {
   std::string where = "optimizer \"" + name() + "\"";
-  if (grads.empty()) return;
-  if (!s.built) {
+  if (!built()) {
     if (variables.empty())
       throw ValueError(ErrorText{.what = "gradients came without variables, and the optimizer is not built",
                                  .where = where,
@@ -254,13 +273,21 @@ void Optimizer::apply(const Tensors& grads, const std::vector<Variable>& variabl
     core::EagerScope eager;
     build(variables);
   }
-  const std::vector<Variable>& all = variables.empty() ? s.trainable : variables;
+  std::vector<Variable> all = variables.empty() ? trainable_variables() : variables;
   if (grads.size() != all.size())
     throw ValueError(ErrorText{.what = "the gradients don't match the variables one to one",
                                .where = where,
                                .expected = std::to_string(all.size()) + " gradients",
                                .received = std::to_string(grads.size())}
                          .str());
+  return all;
+}
+
+void Optimizer::apply(const Tensors& grads, const std::vector<Variable>& variables) {
+  if (grads.empty()) return;
+  State& s = *state_;
+  std::string where = "optimizer \"" + name() + "\"";
+  std::vector<Variable> all = variables_for(grads, variables);
   Tensors gs;
   std::vector<Variable> vars;
   std::string missing;

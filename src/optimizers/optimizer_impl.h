@@ -22,9 +22,6 @@ inline Tensor constant(double value, DType dtype) { return Tensor::full({}, valu
 /// The number of the update under way, from 1.
 inline Tensor local_step(const Tensor& update_count, DType dtype) { return ops::cast(update_count + 1, dtype); }
 
-/// Last part of a C++ type's name.
-std::string plain_type_name(const std::type_info& type);
-
 /// Keras' own class, not one that derives from it outside.
 bool is_builtin(const std::type_info& type);
 bool is_builtin_schedule(const std::type_info& type);

@@ -1,26 +1,11 @@
 // What lives here: names of optimizers and schedules: Keras' own, those that users registered, saved forms in and out.
-#include <cxxabi.h>
-
 #include <algorithm>
-#include <cstdlib>
-#include <map>
-#include <mutex>
 #include <typeindex>
 
 #include "optimizers/optimizer_impl.h"
+#include "serial/registered.h"
 
 namespace keras::optimizers {
-
-std::string plain_type_name(const std::type_info& type) {
-  int status = 0;
-  char* text = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status);
-  std::string name = status == 0 && text ? text : type.name();
-  std::free(text);
-  // Template arguments go first, they may hold "::" of their own.
-  if (size_t at = name.find('<'); at != std::string::npos) name.resize(at);
-  if (size_t at = name.rfind("::"); at != std::string::npos) name.erase(0, at + 2);
-  return name;
-}
 
 namespace {
 
@@ -99,7 +84,6 @@ const std::vector<Builtin<schedules::LearningRateSchedule>>& builtin_schedules()
   return all;
 }
 
-std::string last_part(const std::string& registered_name) { return registered_name.substr(registered_name.rfind('>') + 1); }
 std::string lower(std::string s) {
   std::transform(s.begin(), s.end(), s.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return s;
@@ -111,29 +95,21 @@ template <class T> class Registry {
   Registry(const char* kind, const char* registrar, const std::vector<Builtin<T>>& builtins, bool any_case)
       : kind_(kind), registrar_(registrar), builtins_(builtins), any_case_(any_case) {}
 
-  void add(const std::string& name, Factory<T> make, const std::type_info* type) {
-    std::lock_guard lock(mutex_);
-    factories_[name] = std::move(make);
-    names_[last_part(name)] = name;
-    if (type) types_.insert_or_assign(std::type_index(*type), name);
-  }
+  void add(const std::string& name, Factory<T> make, const std::type_info* type) { custom_.add(name, std::move(make), type); }
 
   bool is_builtin(const std::type_info& type) const {
     return std::any_of(builtins_.begin(), builtins_.end(), [&](const auto& b) { return b.type == std::type_index(type); });
   }
 
-  std::string registered_name(const std::type_info& type, const std::string& class_name) {
-    std::lock_guard lock(mutex_);
-    if (auto at = types_.find(std::type_index(type)); at != types_.end()) return at->second;
-    auto at = names_.find(class_name);
-    return at == names_.end() ? class_name : at->second;
+  std::string registered_name(const std::type_info& type, const std::string& class_name) const {
+    std::string name = custom_.name_of(type, class_name);
+    return name.empty() ? class_name : name;
   }
 
-  std::vector<std::string> known() {
+  std::vector<std::string> known() const {
     std::vector<std::string> out;
     for (const auto& b : builtins_) out.push_back(b.class_name);
-    std::lock_guard lock(mutex_);
-    for (const auto& [name, make] : factories_) out.push_back(name);
+    for (const std::string& name : custom_.names()) out.push_back(name);
     return out;
   }
 
@@ -153,20 +129,14 @@ template <class T> class Registry {
   }
 
  private:
-  Factory<T> find(const std::string& name) {
-    std::lock_guard lock(mutex_);
-    if (auto at = factories_.find(name); at != factories_.end()) return at->second;
-    if (auto at = names_.find(name); at != names_.end()) return factories_.at(at->second);
-    return nullptr;
-  }
   std::shared_ptr<T> make(const std::string& registered, const std::string& class_name, const Dict& config) {
     // What users named exactly so comes before Keras' own, whose case does not matter.
-    if (Factory<T> make = find(registered)) return make(config);
+    if (Factory<T> make = custom_.find(registered)) return make(config);
     for (const auto& b : builtins_)
       if (b.class_name == class_name || (any_case_ && lower(b.class_name) == lower(class_name))) return b.make(config);
-    if (Factory<T> make = find(class_name)) return make(config);
+    if (Factory<T> make = custom_.find(class_name)) return make(config);
     throw ValueError(ErrorText{.what = "unknown " + std::string(kind_) + " '" + registered + "'" + did_you_mean(class_name, known()),
-                               .fix = std::string("for a class of your own, register it: ") + registrar_ + "<" + last_part(class_name) +
+                               .fix = std::string("for a class of your own, register it: ") + registrar_ + "<" + serial::last_part(class_name) +
                                       ">(\"" + registered + "\")"}
                          .str());
   }
@@ -174,10 +144,7 @@ template <class T> class Registry {
   const char *kind_, *registrar_;
   const std::vector<Builtin<T>>& builtins_;
   bool any_case_;
-  std::mutex mutex_;
-  std::map<std::string, Factory<T>> factories_;
-  std::map<std::string, std::string> names_;  // last part → registered name
-  std::map<std::type_index, std::string> types_;
+  serial::RegisteredClasses<T> custom_;
 };
 
 Registry<Optimizer>& optimizer_registry() {
@@ -195,7 +162,7 @@ Registry<schedules::LearningRateSchedule>& schedule_registry() {
 bool is_builtin(const std::type_info& type) { return optimizer_registry().is_builtin(type); }
 bool is_builtin_schedule(const std::type_info& type) { return schedule_registry().is_builtin(type); }
 
-std::string Optimizer::class_name() const { return plain_type_name(typeid(*this)); }
+std::string Optimizer::class_name() const { return serial::plain_type_name(typeid(*this)); }
 Value Optimizer::serialize() const {
   if (is_builtin(typeid(*this))) return serial::object("keras.optimizers", class_name(), get_config());
   return Dict{{"module", Value()},
@@ -212,7 +179,7 @@ std::vector<std::string> known_names() { return optimizer_registry().known(); }
 
 namespace schedules {
 
-std::string LearningRateSchedule::class_name() const { return plain_type_name(typeid(*this)); }
+std::string LearningRateSchedule::class_name() const { return serial::plain_type_name(typeid(*this)); }
 Value LearningRateSchedule::serialize() const {
   if (is_builtin_schedule(typeid(*this))) return serial::object("keras.optimizers.schedules", class_name(), get_config());
   return Dict{{"module", Value()},

@@ -183,23 +183,7 @@ std::vector<std::vector<size_t>> MultiOptimizer::split(const std::vector<Variabl
 
 void MultiOptimizer::apply(const Tensors& grads, const std::vector<Variable>& variables) {
   if (grads.empty()) return;
-  std::string where = "optimizer \"" + name() + "\"";
-  if (!built()) {
-    if (variables.empty())
-      throw ValueError(ErrorText{.what = "gradients came without variables, and the optimizer is not built",
-                                 .where = where,
-                                 .fix = "call build(variables) first, or give the variables to apply"}
-                           .str());
-    core::EagerScope eager;
-    build(variables);
-  }
-  const std::vector<Variable>& all = variables.empty() ? trainable_variables() : variables;
-  if (grads.size() != all.size())
-    throw ValueError(ErrorText{.what = "the gradients don't match the variables one to one",
-                               .where = where,
-                               .expected = std::to_string(all.size()) + " gradients",
-                               .received = std::to_string(grads.size())}
-                         .str());
+  std::vector<Variable> all = variables_for(grads, variables);
   auto parts = split(all);
   for (size_t k = 0; k < parts.size(); ++k) {
     Tensors gs;

@@ -16,43 +16,11 @@ static serial::Factories<RegularizerImpl>& factories();
 Value RegularizerImpl::serialize() const { return factories().object(class_name(), get_config()); }
 std::shared_ptr<RegularizerImpl> RegularizerImpl::get(const Value& identifier) { return factories().get(identifier); }
 
-namespace {
-
-/// A plain function; known by name when it is registered.
-class FunctionRegularizer : public RegularizerImpl {
- public:
-  explicit FunctionRegularizer(Regularizer::Function f, std::string name = "") : f_(std::move(f)), name_(std::move(name)) {}
-  Tensor call(const Tensor& x) override { return f_(x); }
-  std::string class_name() const override { return "function"; }
-  Value serialize() const override {
-    if (name_.empty())
-      throw ValueError(ErrorText{.what = "a regularizer that is a function without a name can't be saved",
-                                 .fix = "call keras::register_regularizer(\"my_regularizer\", function) and give \"my_regularizer\""}.str());
-    return factories().function(name_);
-  }
-
- private:
-  Regularizer::Function f_;
-  std::string name_;
-};
-
-using Pointer = Tensor (*)(const Tensor&);
-/// Names of registered plain functions by address.
-std::vector<std::pair<Pointer, std::string>>& pointers() {
-  static std::vector<std::pair<Pointer, std::string>> p;
-  return p;
+static serial::FunctionObjects<RegularizerImpl, Tensor(const Tensor&)>& functions() {
+  static serial::FunctionObjects<RegularizerImpl, Tensor(const Tensor&)> f(factories());
+  return f;
 }
-
-}  // namespace
-
-std::shared_ptr<RegularizerImpl> Regularizer::from_function(Function function) {
-  if (!function) return nullptr;
-  std::string name;
-  if (const Pointer* p = function.target<Pointer>())
-    for (const auto& [pointer, known] : pointers())
-      if (pointer == *p) name = known;
-  return std::make_shared<FunctionRegularizer>(std::move(function), name);
-}
+std::shared_ptr<RegularizerImpl> Regularizer::from_function(Function function) { return functions().wrap(std::move(function)); }
 Regularizer::Regularizer(Tensor (*function)(const Tensor&)) : Regularizer(from_function(function ? Function(function) : Function())) {}
 Regularizer::Function Regularizer::function() const {
   if (is_none()) return {};
@@ -61,10 +29,7 @@ Regularizer::Function Regularizer::function() const {
 void register_regularizer(const std::string& class_name, RegularizerFactory factory, const std::string& package) {
   factories().add(class_name, std::move(factory), package);
 }
-void register_regularizer(const std::string& name, Regularizer::Function function, const std::string& package) {
-  if (const Pointer* p = function.target<Pointer>()) pointers().emplace_back(*p, name);
-  factories().add(name, [function, name](const Dict&) { return std::make_shared<FunctionRegularizer>(function, name); }, package);
-}
+void register_regularizer(const std::string& name, Regularizer::Function function, const std::string& package) { functions().add(name, function, package); }
 
 Tensor Regularizer::operator()(const Tensor& x) const { return is_none() ? ops::cast(Tensor(0.0f), x.dtype()) : object()->call(x); }
 
@@ -83,18 +48,9 @@ Tensor like(const Tensor& x, double v) { return ops::cast(Tensor(v), x.dtype());
 Tensor absolutes(const Tensor& x, double l1) { return like(x, l1) * ops::sum(ops::absolute(x)); }
 Tensor squares(const Tensor& x, double l2) { return like(x, l2) * ops::sum(ops::square(x)); }
 
-template <class Options> class Base : public RegularizerImpl {
- public:
-  Base(const char* name, Options o) : o_(std::move(o)), name_(name) {}
-  std::string class_name() const override { return name_; }
-  Dict get_config() const override { return serial::to_config(o_); }
-
- protected:
-  Options o_;
-  const char* name_;
-};
-struct L1L2Impl : Base<L1L2Options> {
-  explicit L1L2Impl(const L1L2Options& o) : Base("L1L2", o) {
+template <class Options> using Penalty = serial::WithOptions<RegularizerImpl, Options>;
+struct L1L2Impl : Penalty<L1L2Options> {
+  explicit L1L2Impl(const L1L2Options& o) : WithOptions("L1L2", o) {
     checked(o.l1, "l1", name_);
     checked(o.l2, "l2", name_);
   }
@@ -105,16 +61,16 @@ struct L1L2Impl : Base<L1L2Options> {
     return sum;
   }
 };
-struct L1Impl : Base<L1Options> {
-  explicit L1Impl(const L1Options& o) : Base("L1", {rounded(checked(o.l1, "l1", "L1"))}) {}
+struct L1Impl : Penalty<L1Options> {
+  explicit L1Impl(const L1Options& o) : WithOptions("L1", {rounded(checked(o.l1, "l1", "L1"))}) {}
   Tensor call(const Tensor& x) override { return absolutes(x, o_.l1); }
 };
-struct L2Impl : Base<L2Options> {
-  explicit L2Impl(const L2Options& o) : Base("L2", o) { checked(o.l2, "l2", name_); }
+struct L2Impl : Penalty<L2Options> {
+  explicit L2Impl(const L2Options& o) : WithOptions("L2", o) { checked(o.l2, "l2", name_); }
   Tensor call(const Tensor& x) override { return squares(x, o_.l2); }
 };
-struct OrthogonalImpl : Base<OrthogonalRegularizerOptions> {
-  explicit OrthogonalImpl(const OrthogonalRegularizerOptions& o) : Base("OrthogonalRegularizer", {rounded(checked(o.factor, "factor", "OrthogonalRegularizer")), o.mode}) {
+struct OrthogonalImpl : Penalty<OrthogonalRegularizerOptions> {
+  explicit OrthogonalImpl(const OrthogonalRegularizerOptions& o) : WithOptions("OrthogonalRegularizer", {rounded(checked(o.factor, "factor", "OrthogonalRegularizer")), o.mode}) {
     if (o.mode != "rows" && o.mode != "columns")
       throw ValueError(ErrorText{.what = "unknown mode '" + o.mode + "'" + did_you_mean(o.mode, {"rows", "columns"}), .where = "regularizers::OrthogonalRegularizer",
                                  .expected = "\"rows\" or \"columns\""}.str());
@@ -137,9 +93,7 @@ struct NoneImpl : RegularizerImpl {
   std::string class_name() const override { return "Regularizer"; }
 };
 
-template <class Impl, class Options> auto make(const char* name) {
-  return [name](const Dict& config) { return std::make_shared<Impl>(serial::read_options<Options>(config, std::string("regularizers::") + name)); };
-}
+template <class Object, class Options> auto make(const char* name) { return serial::maker<Object, Options, RegularizerImpl>("regularizers::", name); }
 
 }  // namespace
 

@@ -1,5 +1,5 @@
 // What lives here: tables from class names to objects, one per kind (initializers, regularizers, constraints): Keras' own classes, those
-// that users register, and how both are found from names and saved configurations. No object of any kind.
+// that users register, and how both are found from names and saved configurations, and what objects of such kinds are made of.
 #pragma once
 #include <algorithm>
 #include <functional>
@@ -14,6 +14,7 @@
 #include <keras/serial/fields.h>
 
 #include "serial/naming.h"
+#include "serial/registered.h"
 
 namespace keras::serial {
 
@@ -38,6 +39,7 @@ template <class Impl> class Factories {
   /// `kind`: "initializer"; `builtin`: every name that Keras knows.
   Factories(std::string kind, std::vector<Entry> builtin) : kind_(std::move(kind)), builtin_(std::move(builtin)) {}
 
+  const std::string& kind() const { return kind_; }
   void add(const std::string& class_name, Make make, const std::string& package) {
     std::lock_guard lock(mutex_);
     std::erase_if(custom_, [&](const Custom& c) { return c.name == class_name; });
@@ -110,6 +112,66 @@ template <class Impl> class Factories {
   std::vector<Entry> builtin_;
   mutable std::mutex mutex_;
   std::vector<Custom> custom_;
+};
+
+/// Plain functions as objects of one kind: what a constraint or regularizer becomes that is given as a function of a tensor. `Impl` has
+/// `R call(A…)`; a function can be saved once it has a name.
+template <class Impl, class Signature> class FunctionObjects;
+template <class Impl, class R, class... A> class FunctionObjects<Impl, R(A...)> {
+ public:
+  using Function = std::function<R(A...)>;
+  using Pointer = R (*)(A...);
+  explicit FunctionObjects(Factories<Impl>& factories) : factories_(factories) {}
+
+  /// Null for an empty function.
+  std::shared_ptr<Impl> wrap(Function f) const {
+    if (!f) return nullptr;
+    std::string name = names_.name_of(f);
+    return std::make_shared<Object>(std::move(f), factories_, std::move(name));
+  }
+  void add(const std::string& name, const Function& f, const std::string& package) {
+    names_.add(name, f);
+    factories_.add(name, [this, f, name](const Dict&) { return std::make_shared<Object>(f, factories_, name); }, package);
+  }
+
+ private:
+  class Object : public Impl {
+   public:
+    Object(Function f, const Factories<Impl>& factories, std::string name) : f_(std::move(f)), factories_(factories), name_(std::move(name)) {}
+    R call(A... arguments) override { return f_(arguments...); }
+    std::string class_name() const override { return "function"; }
+    Value serialize() const override {
+      const std::string& kind = factories_.kind();
+      if (name_.empty())
+        throw ValueError(ErrorText{.what = "a " + kind + " that is a function without a name can't be saved",
+                                   .fix = "call keras::register_" + kind + "(\"my_" + kind + "\", function) and give \"my_" + kind + "\""}.str());
+      return factories_.function(name_);
+    }
+
+   private:
+    Function f_;
+    const Factories<Impl>& factories_;
+    std::string name_;
+  };
+  Factories<Impl>& factories_;
+  RegisteredFunctions<R(A...)> names_;
+};
+
+/// How a class of a kind is made from its configuration: `place` is "constraints::" before the name, in errors.
+template <class Object, class Options, class Impl> typename Factories<Impl>::Make maker(const std::string& place, const char* name) {
+  return [where = place + name](const Dict& config) -> std::shared_ptr<Impl> { return std::make_shared<Object>(read_options<Options>(config, where)); };
+}
+
+/// A class of a kind with options, which are its configuration.
+template <class Impl, class Options> class WithOptions : public Impl {
+ public:
+  WithOptions(const char* name, Options options) : o_(std::move(options)), name_(name) {}
+  std::string class_name() const override { return name_; }
+  Dict get_config() const override { return to_config(o_); }
+
+ protected:
+  Options o_;
+  const char* name_;
 };
 
 }  // namespace keras::serial

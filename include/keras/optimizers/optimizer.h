@@ -72,6 +72,7 @@ class Optimizer {
  public:
   /// ValueError when options contradict each other.
   explicit Optimizer(OptimizerOptions options = {});
+  KERAS_EMPTY_BRACES(Optimizer)
   virtual ~Optimizer();
 
   // ---- to override
@@ -89,6 +90,14 @@ class Optimizer {
   /// then their constraints. Builds on first use; without variables those that it was built for. ValueError on an unknown variable or
   /// when no gradient is defined.
   virtual void apply(const Tensors& grads, const std::vector<Variable>& variables = {});
+  /// `apply` on pairs.
+  void apply_gradients(const std::vector<std::pair<Tensor, Variable>>& grads_and_variables);
+  /// The update on given values, with nothing changed: the new values of the variables and of the optimizer's own. The optimizer is built, and
+  /// the values come in the order of `variables()` and `trainable_variables()`.
+  struct StatelessResult {
+    Tensors trainable_variables, optimizer_variables;
+  };
+  StatelessResult stateless_apply(const Tensors& optimizer_variables, const Tensors& grads, const Tensors& trainable_variables);
   bool built() const;
   /// The number of calls of `apply`, int32.
   virtual Variable iterations() const;
@@ -143,6 +152,7 @@ class Optimizer {
   void add_slots(const std::vector<Variable>& variables, const std::vector<std::string>& names, double value = 0);
   /// One such state, for some variables only.
   Variable add_slot(const Variable& variable, const std::string& name, double value = 0);
+  Variable add_variable_from_reference(const Variable& reference, const std::string& name, double value = 0) { return add_slot(reference, name, value); }
   /// Undefined when there is none.
   Variable slot(const std::string& name, const Variable& variable) const;
   /// State of any shape, part of `variables()`, and found again by `variable(name)`.
@@ -150,6 +160,8 @@ class Optimizer {
   Variable variable(const std::string& name) const;
   /// For state whose name in files is not that of its slot.
   void track(const Variable& state, const std::string& slot, const Variable& of = {});
+  /// How every `apply` begins: builds on first use, and gives the variables that the gradients are for. ValueError when their counts differ.
+  std::vector<Variable> variables_for(const Tensors& grads, const std::vector<Variable>& variables);
   /// Index among the variables that it was built for; ValueError otherwise.
   size_t variable_index(const Variable& variable) const;
   bool uses_weight_decay(const Variable& variable) const;
