@@ -6,6 +6,7 @@
 
 #include "cpu/lambda_kernel.h"
 #include "cpu/thread_pool.h"
+#include "cpu/visit_int.h"
 
 #include <algorithm>
 #include <array>
@@ -68,20 +69,9 @@ inline int64_t resolve(int64_t i, int64_t n, OutOfRange mode, bool& bad) {
 
 // Calls f(I{}) with the C++ type of an index dtype.
 template <class F> decltype(auto) visit_index(const char* where, DType index, F&& f) {
-  switch (index) {
-    case DType::Int8: return f(int8_t{});
-    case DType::Int16: return f(int16_t{});
-    case DType::Int32: return f(int32_t{});
-    case DType::Int64: return f(int64_t{});
-    case DType::UInt8: return f(uint8_t{});
-    case DType::UInt16: return f(uint16_t{});
-    case DType::UInt32: return f(uint32_t{});
-    case DType::UInt64: return f(uint64_t{});
-    default: break;
-  }
-  throw TypeError(
-      ErrorText{.what = "indices have the wrong dtype", .where = where, .expected = "an integer dtype", .received = dtype_name(index)}
-          .str());
+  if (!is_integer(index))
+    throw TypeError(ErrorText{.what = "indices have the wrong dtype", .where = where, .expected = "an integer dtype", .received = dtype_name(index)}.str());
+  return visit_int(index, f);
 }
 
 // Index tensor → row numbers. With k > 1 the last axis of the indices runs over k indices of one row.

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "cpu/simd_kernels.h"
+#include "cpu/visit_int.h"
 
 extern "C" double lgamma_r(double, int*);
 
@@ -360,18 +361,6 @@ Fn of_bool(Op op) {
   }
 }
 
-template <class F> decltype(auto) visit_int(DType d, F&& f) {
-  switch (d) {
-    case DType::Int8: return f(int8_t{});
-    case DType::Int16: return f(int16_t{});
-    case DType::Int32: return f(int32_t{});
-    case DType::Int64: return f(int64_t{});
-    case DType::UInt8: return f(uint8_t{});
-    case DType::UInt16: return f(uint16_t{});
-    case DType::UInt32: return f(uint32_t{});
-    default: return f(uint64_t{});
-  }
-}
 template <class F> Fn visit_register(DType d, F&& f) {
   if (d == DType::Bool) return f(bool{});
   if (d == DType::Float32) return f(float{});
