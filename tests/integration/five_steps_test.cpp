@@ -22,6 +22,7 @@ struct GainOptions {
 class Gain : public Layer {
  public:
   explicit Gain(const GainOptions& options = {});
+  KERAS_EMPTY_BRACES(Gain)  // Gain({}) too
   static Layer from_config(const Dict& config);
 };
 
