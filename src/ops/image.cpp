@@ -438,6 +438,12 @@ static Tensor patches(const char* cls, const char* where, const Tensor& images, 
   bool last = is_channels_last(data_format, where), same = padding == "same";
   if (!same && padding != "valid") unknown_option(where, "padding", padding, {"valid", "same"});
   size_t n = static_cast<size_t>(spatial);
+  if (!size.single() && size.size() != n)
+    throw TypeError(ErrorText{.what = "invalid `size`",
+                              .where = where,
+                              .expected = "one number or " + std::to_string(n),
+                              .received = std::to_string(size.size()) + " numbers"}
+                        .str());
   Ints window = size.expand(n, "size"), step = strides.empty() ? window : strides.expand(n, "strides"),
        gap = dilation_rate.expand(n, "dilation_rate");
   return frame(
@@ -492,6 +498,12 @@ static Tensor patches(const char* cls, const char* where, const Tensor& images, 
 }
 Tensor extract_patches(const Tensor& images, const Sizes& size, const Sizes& strides, const Sizes& dilation_rate, std::string_view padding,
                        std::string_view data_format) {
+  if (!size.single() && size.size() != 2 && size.size() != 3)
+    throw ValueError(ErrorText{.what = "invalid `size`",
+                               .where = "extract_patches",
+                               .expected = "one number, two or three",
+                               .received = std::to_string(size.size()) + " numbers"}
+                         .str());
   if (!size.single() && size.size() == 3) return extract_patches_3d(images, size, strides, dilation_rate, padding, data_format);
   return patches("ExtractPatches", "extract_patches", images, size, strides, dilation_rate, padding, data_format, 2);
 }
@@ -569,8 +581,10 @@ Tensor crop_images(const Tensor& images, Opt top_cropping, Opt left_cropping, Op
         auto cut = [&](int axis, Opt before, Opt after, Opt target) {
           int64_t n = x.shape()[axis];
           if (n < 0) {
+            if (!target)
+              shape_error("crop_images", "the size of the images is unknown", axis == h ? "`target_height`" : "`target_width`", x.shape().str());
             Shape s = t.shape();
-            s[axis] = target.value_or(None);
+            s[axis] = *target;
             t = shape_only(x.dtype(), s);
             return;
           }

@@ -692,5 +692,13 @@ TEST(Ops, Decompositions) {
   EXPECT_NE(message_of<ValueError>([] { cholesky(Tensor{{1.0, 2.0}, {2.0, 1.0}}); }).find("positive definite"), std::string::npos);
   EXPECT_NE(message_of<ValueError>([] { inv(wave({2, 3})); }).find("square"), std::string::npos);
 }
-
+TEST(Ops, RefusesWhatKerasRefuses) {
+  Tensor x = wave({1, 8, 8, 8, 1}), image = core::make_symbolic({DType::Float32, Shape{None, 6, 3}}, "image");
+  EXPECT_THROW(image::extract_patches_3d(x, {2, 2}), TypeError);
+  EXPECT_THROW(image::extract_patches(x, {2, 2, 2, 2}), ValueError);
+  EXPECT_THROW(image::crop_images(image, 1, 1, 1, 1), ValueError);
+  EXPECT_EQ(image::crop_images(image, 1, 1, {}, 1, 4).shape(), (Shape{4, 4, 3}));
+  EXPECT_THROW(stft(wave({16}), 4, 0, 8), ValueError);
+  EXPECT_THROW(istft({wave({3, 5}), wave({3, 5})}, 4, -1, 8), ValueError);
+}
 }  // namespace keras::ops_test

@@ -2706,5 +2706,9 @@ TEST(Ops, Gradients) {
   Function relu_at_0([](const Tensors& in) { return gradients(relu(in[0]), {in[0]}); });
   EXPECT_EQ(relu_at_0({Tensor{-1.0, 0.0, 2.0}})[0].to_vector<float>(), (std::vector<float>{0, 0, 1}));
 }
-
+TEST(Ops, RefusesWhatKerasOnJaxRefuses) {
+  EXPECT_THROW(moments(wave({2, 3}), {0}, false, true), NotImplementedError);
+  EXPECT_THROW(normalize(wave({2, 3}), -1, 2.5), ValueError);
+  EXPECT_THROW(fold(wave({1, 5, 4}), {4, 4}, 2), TypeError);
+}
 }  // namespace keras::ops_test

@@ -104,7 +104,7 @@ Tensor squeeze(const Tensor& x, const Axes& axis) {
         } else {
           gone = axis.resolve(a.rank(), "squeeze");
           for (int64_t i : gone)
-            if (int64_t d = a.shape()[static_cast<int>(i)]; d >= 0 && d != 1)
+            if (a.shape()[static_cast<int>(i)] != 1)
               shape_error("squeeze", "only axes of size 1 can be dropped", "size 1 on axis " + std::to_string(i), a.shape().str());
         }
         return drop_axes(a, gone);
@@ -150,16 +150,14 @@ static Tensor at_least(const Tensor& x, int rank) {  // NumPy's atleast_2d and a
   return p::reshape(x, s);
 }
 Tensor concatenate(const Tensors& xs, std::optional<int> axis) {
+  if (!axis && any_symbolic(xs))
+    throw ValueError(ErrorText{.what = "symbolic tensors are joined along an axis", .where = "concatenate", .expected = "`axis`"}.str());
   return frame(
       "Concatenate", [&] { return ArgDict{kw("axis", axis)}; },
       [axis](const Tensors& ts) {
         if (axis) return join(ts, *axis, "concatenate");
         Tensors flat;
-        for (const Tensor& t : ts) {
-          if (!t.shape().is_static())
-            shape_error("concatenate", "without an axis the sizes must be known", "a static shape", t.shape().str());
-          flat.push_back(flatten(t));
-        }
+        for (const Tensor& t : ts) flat.push_back(flatten(t));
         return join(flat, 0, "concatenate");
       },
       xs);
@@ -443,7 +441,8 @@ Tensor space_to_depth(const Tensor& x, int64_t block_size, std::string_view data
                       "height and width that block_size=" + std::to_string(b) + " divides", a.shape().str());
         int64_t oh = H < 0 ? None : H / b, ow = W < 0 ? None : W / b;
         if (last) return p::reshape(p::transpose(p::reshape(a, {N, oh, b, ow, b, C}), {0, 1, 3, 2, 4, 5}), {N, oh, ow, times(C, b * b)});
-        return p::reshape(p::transpose(p::reshape(a, {N, C, oh, b, ow, b}), {0, 3, 5, 1, 2, 4}), {N, times(C, b * b), oh, ow});
+        // Keras on JAX: channels first, then the places in the block (TensorFlow has them the other way round).
+        return p::reshape(p::transpose(p::reshape(a, {N, C, oh, b, ow, b}), {0, 1, 3, 5, 2, 4}), {N, times(C, b * b), oh, ow});
       },
       x);
 }
@@ -463,7 +462,7 @@ Tensor depth_to_space(const Tensor& x, int64_t block_size, std::string_view data
                       "channels that block_size²=" + std::to_string(b * b) + " divides", a.shape().str());
         int64_t c = C < 0 ? None : C / (b * b);
         if (last) return p::reshape(p::transpose(p::reshape(a, {N, H, W, b, b, c}), {0, 1, 3, 2, 4, 5}), {N, times(H, b), times(W, b), c});
-        return p::reshape(p::transpose(p::reshape(a, {N, b, b, c, H, W}), {0, 3, 4, 1, 5, 2}), {N, c, times(H, b), times(W, b)});
+        return p::reshape(p::transpose(p::reshape(a, {N, c, b, b, H, W}), {0, 1, 4, 2, 5, 3}), {N, c, times(H, b), times(W, b)});
       },
       x);
 }
