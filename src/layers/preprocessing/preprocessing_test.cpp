@@ -292,6 +292,9 @@ TEST(SpectrogramTest, Stft) {
            R"("mode": "magnitude", "frame_length": 8, "frame_step": null, "fft_length": null, "window": "hann", "periodic": false, "scaling": "density", "padding": "valid", "data_format": "channels_last", "expand_dims": false)"),
        .gradient = false,
        .mixed_precision = false});
+  EXPECT_EQ(STFTSpectrogram("stft", {.frame_length = 8}).compute_output_shape({None, None, 2}), (Shape{None, None, 20}));
+  EXPECT_EQ(STFTSpectrogram("log", {.frame_length = 8, .expand_dims = true}).compute_output_shape({None, 20, None}),
+            (Shape{None, 4, 5, None}));
   EXPECT_THROW(STFTSpectrogram("loud"), ValueError);
   EXPECT_THROW(STFTSpectrogram("log", {.frame_length = 8, .frame_step = 9}), ValueError);
   EXPECT_THROW(STFTSpectrogram("log", {.window = "none such"}), ValueError);
@@ -326,6 +329,8 @@ TEST(SpectrogramTest, Mel) {
                                                                                                            .gradient = false,
                                                                                                            .training_step = false,
                                                                                                            .mixed_precision = false});
+  EXPECT_EQ(MelSpectrogram({.fft_length = 32, .sequence_stride = 8, .num_mel_bins = 4}).compute_output_shape({None, None}),
+            (Shape{None, 4, None}));
   EXPECT_THROW(MelSpectrogram({.fft_length = 16, .sequence_length = 32}), ValueError);
 }
 

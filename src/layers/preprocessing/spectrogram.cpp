@@ -9,6 +9,7 @@
 #include <keras/ops.h>
 
 #include "layers/preprocessing/encode.h"
+#include "prims/build.h"
 
 namespace keras::layers {
 
@@ -54,17 +55,22 @@ struct STFTSpectrogramImpl : LayerImpl {
     Tensor t = last() ? ops::transpose(x, {0, 2, 1}) : x;  // (batch, channels, time)
     int64_t channels = t.shape()[1], time = t.shape()[2];
     t = ops::reshape(t, {-1, time, 1});
-    if (time < 0 && x.shape()[0] < 0) t = flat(x, channels);
     Tensor y = ops::transpose(ops::conv(t, ops::cast(w.value(), x.dtype()), step, o.padding, "channels_last"), {0, 2, 1});
     return ops::reshape(y, {x.shape()[0] < 0 ? -1 : x.shape()[0], channels, bins(), y.shape()[2]});
   }
-  /// Only shapes are asked for.
-  static Tensor flat(const Tensor& x, int64_t) { return ops::zeros({None, None, 1}, x.dtype()); }
   Tensor arranged(const Tensor& y) const {
     if (o.expand_dims) return ops::transpose(y, last() ? Axes{0, 3, 2, 1} : Axes{0, 1, 3, 2});
     const Shape& s = y.shape();
     Tensor t = ops::reshape(y, {s[0] < 0 ? -1 : s[0], s[1] * s[2], s[3]});
     return last() ? ops::transpose(t, {0, 2, 1}) : t;
+  }
+  /// The output's shape where the number of steps or channels is not known; a tensor of such a shape has no numbers.
+  Shape open_shape(const Shape& in) const {
+    int64_t time = in[last() ? 1 : 2], channels = in[last() ? 2 : 1], bands = bins() * (mode == "stft" ? 2 : 1), frames = None;
+    if (time >= 0) frames = o.padding == "same" ? (time + step - 1) / step : (time - o.frame_length) / step + 1;
+    if (o.expand_dims) return last() ? Shape{in[0], frames, bands, channels} : Shape{in[0], channels, frames, bands};
+    int64_t all = channels < 0 ? None : bands * channels;
+    return last() ? Shape{in[0], frames, all} : Shape{in[0], all, frames};
   }
   Tensors call(const Call& c) override {
     const Tensor& x = c.input();
@@ -72,6 +78,7 @@ struct STFTSpectrogramImpl : LayerImpl {
       throw TypeError(ErrorText{
           .what = "sound must be floats", .where = where(), .expected = "float16, float32 or float64", .received = dtype_name(x.dtype())}
                           .str());
+    if (x.shape()[1] < 0 || x.shape()[2] < 0) return {prims::broadcast_to(Tensor::full({}, 0, x.dtype()), open_shape(x.shape()))};
     Tensor real, imag;
     if (mode != "imag") real = filtered(x, real_kernel);
     if (mode != "real") imag = filtered(x, imag_kernel);
