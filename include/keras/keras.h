@@ -10,7 +10,9 @@
 #include <keras/base/warning.h>
 #include <keras/callbacks.h>
 #include <keras/callbacks/backup_and_restore.h>
+#include <keras/compat/names.h>
 #include <keras/compat/v1.h>
+#include <keras/config.h>
 #include <keras/constraints.h>
 #include <keras/core/function.h>
 #include <keras/core/tensor.h>
@@ -42,6 +44,7 @@
 #include <keras/layers/preprocessing/image_mixing.h>
 #include <keras/layers/preprocessing/image_options.h>
 #include <keras/layers/preprocessing/lookup.h>
+#include <keras/layers/preprocessing/max_num_bounding_boxes.h>
 #include <keras/layers/preprocessing/normalization.h>
 #include <keras/layers/preprocessing/pipeline.h>
 #include <keras/layers/preprocessing/random_color.h>
@@ -84,6 +87,9 @@
 #include <keras/regularizers.h>
 #include <keras/saving.h>
 #include <keras/serial/fields.h>
+#include <keras/serial/register.h>
 #include <keras/serial/spec.h>
 #include <keras/threads.h>
+#include <keras/tree.h>
 #include <keras/utils.h>
+#include <keras/utils/bounding_boxes.h>
