@@ -125,8 +125,9 @@ class EpilogueFuser {
     ValueId v = dot.outputs[0];
     for (int m : members) {
       const Node& n = from_.nodes()[static_cast<size_t>(m)];
-      bool residual = attrs.find("bias") || !is_bias(n.inputs[n.inputs[0] == v], from_.type(v).shape);
-      if (n.prim->ew == Ew::add && residual) {
+      // What follows an addition may have one operand only.
+      bool residual = n.prim->ew == Ew::add && (attrs.find("bias") || !is_bias(n.inputs[n.inputs[0] == v], from_.type(v).shape));
+      if (residual) {
         in.push_back(map_[static_cast<size_t>(n.inputs[n.inputs[0] == v])]);
         attrs.set("add", int64_t{1});
       } else if (n.prim->ew == Ew::add) {
