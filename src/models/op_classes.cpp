@@ -187,6 +187,8 @@ template <class R, class... P> struct Caller<R (*)(P...)> {
 Tensor relu_of(const Tensor& x, double negative_slope, std::optional<double> max_value, double threshold) {
   return activations::relu(x, negative_slope, max_value, threshold);
 }
+/// The one of a function's overloads that takes a tensor.
+template <Tensor (*f)(const Tensor&)> Tensor of_tensor(const Tensor& x) { return f(x); }
 Tensor where_of(const Tensor& condition, const Tensor& x1, const Tensor& x2) { return ops::where(condition, x1, x2); }
 Tensor tensordot_of(const Tensor& x1, const Tensor& x2, const Value& axes) {
   if (!axes.is_list()) return ops::tensordot(x1, x2, static_cast<int>(axes.as_int()));
@@ -248,6 +250,8 @@ struct Row {
 };
 #define OP(module, cls, f, signature) \
   Row { "keras.src." module, cls, signature, Caller<std::decay_t<decltype(f)>>::kParameters, &Caller<std::decay_t<decltype(f)>>::template call<f> }
+// The function of tensors among overloads that take complex numbers too.
+#define ON_TENSOR(f) (static_cast<Tensor (*)(const Tensor&)>(f))
 
 const Row kRows[] = {
     // ---- keras.ops.core
@@ -263,14 +267,14 @@ const Row kRows[] = {
     // ---- keras.ops.einops
     OP("ops.einops", "Rearrange", ops::rearrange, "*tensor, *pattern, *axes_lengths=None"),
     // ---- keras.ops.numpy
-    OP("ops.numpy", "Abs", ops::abs, "*x"),
-    OP("ops.numpy", "Absolute", ops::absolute, "*x"),
+    OP("ops.numpy", "Abs", of_tensor<ops::abs>, "*x"),
+    OP("ops.numpy", "Absolute", of_tensor<ops::absolute>, "*x"),
     OP("ops.numpy", "Add", ops::add, "*x1, *x2"),
     OP("ops.numpy", "All", ops::all, "*x, axis=None, keepdims=False"),
     OP("ops.numpy", "AllClose", ops::allclose, "*x1, *x2, rtol=1e-05, atol=1e-08, equal_nan=False"),
     OP("ops.numpy", "Amax", ops::amax, "*x, axis=None, keepdims=False"),
     OP("ops.numpy", "Amin", ops::amin, "*x, axis=None, keepdims=False"),
-    OP("ops.numpy", "Angle", ops::angle, "*x"),
+    OP("ops.numpy", "Angle", of_tensor<ops::angle>, "*x"),
     OP("ops.numpy", "Any", ops::any, "*x, axis=None, keepdims=False"),
     OP("ops.numpy", "Append", ops::append, "*x1, *x2, axis=None"),
     OP("ops.numpy", "Arange", ops::arange, "*start, *stop=None, *step=None, dtype=None"),
@@ -301,8 +305,8 @@ const Row kRows[] = {
     OP("ops.numpy", "Ceil", ops::ceil, "*x"),
     OP("ops.numpy", "Clip", ops::clip, "*x, x_min, x_max"),
     OP("ops.numpy", "Concatenate", ops::concatenate, "*xs, axis=0"),
-    OP("ops.numpy", "Conj", ops::conj, "*x"),
-    OP("ops.numpy", "Conjugate", ops::conjugate, "*x"),
+    OP("ops.numpy", "Conj", of_tensor<ops::conj>, "*x"),
+    OP("ops.numpy", "Conjugate", of_tensor<ops::conjugate>, "*x"),
     OP("ops.numpy", "Copy", ops::copy, "*x"),
     OP("ops.numpy", "Corrcoef", ops::corrcoef, "*x"),
     OP("ops.numpy", "Correlate", ops::correlate, "*x1, *x2, mode='valid'"),
@@ -351,7 +355,7 @@ const Row kRows[] = {
     OP("ops.numpy", "Hstack", ops::hstack, "*xs"),
     OP("ops.numpy", "Hypot", ops::hypot, "*x1, *x2"),
     OP("ops.numpy", "I0", ops::i0, "*x"),
-    OP("ops.numpy", "Imag", ops::imag, "*x"),
+    OP("ops.numpy", "Imag", of_tensor<ops::imag>, "*x"),
     OP("ops.numpy", "Inner", ops::inner, "*x1, *x2"),
     OP("ops.numpy", "IsIn", ops::isin, "*x1, *x2, assume_unique=False, invert=False"),
     OP("ops.numpy", "Isclose", ops::isclose, "*x1, *x2, *rtol=1e-05, *atol=1e-08, equal_nan=False"),
@@ -360,7 +364,7 @@ const Row kRows[] = {
     OP("ops.numpy", "Isnan", ops::isnan, "*x"),
     OP("ops.numpy", "Isneginf", ops::isneginf, "*x"),
     OP("ops.numpy", "Isposinf", ops::isposinf, "*x"),
-    OP("ops.numpy", "Isreal", ops::isreal, "*x"),
+    OP("ops.numpy", "Isreal", of_tensor<ops::isreal>, "*x"),
     OP("ops.numpy", "Kron", ops::kron, "*x1, *x2"),
     OP("ops.numpy", "Lcm", ops::lcm, "*x1, *x2"),
     OP("ops.numpy", "Ldexp", ops::ldexp, "*x1, *x2"),
@@ -418,7 +422,7 @@ const Row kRows[] = {
     OP("ops.numpy", "Quantile", ops::quantile, "*x, *q, axis=None, method='linear', keepdims=False"),
     OP("ops.numpy", "Rad2deg", ops::rad2deg, "*x"),
     OP("ops.numpy", "Ravel", ops::ravel, "*x"),
-    OP("ops.numpy", "Real", ops::real, "*x"),
+    OP("ops.numpy", "Real", of_tensor<ops::real>, "*x"),
     OP("ops.numpy", "Reciprocal", ops::reciprocal, "*x"),
     OP("ops.numpy", "Repeat", ops::repeat, "*x, repeats, axis=None"),
     OP("ops.numpy", "Reshape", ops::reshape, "*x, newshape"),
