@@ -250,9 +250,6 @@ struct Row {
 };
 #define OP(module, cls, f, signature) \
   Row { "keras.src." module, cls, signature, Caller<std::decay_t<decltype(f)>>::kParameters, &Caller<std::decay_t<decltype(f)>>::template call<f> }
-// The function of tensors among overloads that take complex numbers too.
-#define ON_TENSOR(f) (static_cast<Tensor (*)(const Tensor&)>(f))
-
 const Row kRows[] = {
     // ---- keras.ops.core
     OP("ops.core", "Cast", ops::cast, "*x, dtype"),
