@@ -14,6 +14,8 @@ namespace keras::cli {
 struct Command {
   CLI::App* app;
   std::function<int()> run;
+  /// The exit code when `run` throws; 2 where 1 is an answer.
+  int trouble = 1;
 };
 
 // One function per command, each in the file of its name.
@@ -22,6 +24,10 @@ Command explain_command(CLI::App& app);
 Command train_command(CLI::App& app);
 Command evaluate_command(CLI::App& app);
 Command predict_command(CLI::App& app);
+Command doctor_command(CLI::App& app);
+Command convert_command(CLI::App& app);
+Command diff_command(CLI::App& app);
+Command verify_command(CLI::App& app);
 
 std::string read_text(const std::string& path);
 /// All or nothing: a reader sees the old text or the new one.

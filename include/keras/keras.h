@@ -86,6 +86,9 @@
 #include <keras/random/numpy_random.h>
 #include <keras/regularizers.h>
 #include <keras/saving.h>
+#include <keras/saving/diff.h>
+#include <keras/saving/inspect.h>
+#include <keras/saving/verify.h>
 #include <keras/serial/fields.h>
 #include <keras/serial/register.h>
 #include <keras/serial/spec.h>

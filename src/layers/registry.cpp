@@ -30,26 +30,93 @@ std::vector<std::string> known_layers() {
   return names;
 }
 
+static const LayerFactory* factory_of(const Value& saved) {
+  const std::string& cls = saved.get("class_name").as_string();
+  const Value& registered = saved.get("registered_name");
+  const Value& name = saved.get("config").get("name");
+  auto it = table().end();
+  if (cls == "Lambda" && name.is_string()) it = table().find("Lambda>" + name.as_string());
+  if (it == table().end() && registered.is_string()) it = table().find(registered.as_string());
+  if (it == table().end()) it = table().find(cls);
+  return it == table().end() ? nullptr : &it->second;
+}
+
+std::optional<Refusal> refusal(const Value& saved) {
+  if (factory_of(saved)) return {};
+  const std::string& cls = saved.get("class_name").as_string();
+  const Value& registered = saved.get("registered_name");
+  const Value& given = saved.get("config").get("name");
+  std::string name = registered.is_string() ? registered.as_string() : cls, where = given.is_string() ? "layer \"" + given.as_string() + "\"" : "";
+  if (cls == "Lambda")
+    return Refusal{true, "a Lambda holds code, and nothing in a file is executed", where,
+                   "keras::saving::register_keras_serializable(\"Lambda\", \"" + (given.is_string() ? given.as_string() : "its name") + "\", [](const keras::Dict& config) { return keras::make<…>(…); });"};
+  size_t at = cls.rfind('>');
+  return Refusal{false, "Unknown layer class '" + name + "'" + did_you_mean(cls, known_layers()), where,
+                 "keras::layers::register_layer(\"" + name + "\", [](const keras::Dict& config) { return keras::make<" + (at == std::string::npos ? cls : cls.substr(at + 1)) + ">(…); });"};
+}
+
+static thread_local SharingScope* g_sharing = nullptr;
+SharingScope::SharingScope() : outer_(g_sharing) { g_sharing = this; }
+SharingScope::~SharingScope() { g_sharing = outer_; }
+const Layer* SharingScope::find(const Value& saved) {
+  const Value& id = saved.get("shared_object_id");
+  if (!g_sharing || !id.is_int()) return nullptr;
+  auto it = g_sharing->made_.find(id.as_int());
+  if (it == g_sharing->made_.end()) return nullptr;
+  if (it->second.class_name() != saved.get("class_name").as_string())
+    throw TypeError(ErrorText{.what = "two objects of the file have the same shared_object_id and are of different classes", .where = "layer \"" + it->second.name() + "\" (" + it->second.class_name() + ")",
+                              .received = saved.get("class_name").as_string()}.str());
+  return &it->second;
+}
+void SharingScope::record(const Value& saved, const Layer& layer) {
+  const Value& id = saved.get("shared_object_id");
+  if (g_sharing && id.is_int()) g_sharing->made_.emplace(id.as_int(), layer);
+}
+
+static thread_local SavedIds* g_saved_ids = nullptr;
+SavedIds::SavedIds() : outer_(g_saved_ids) { g_saved_ids = this; }
+SavedIds::~SavedIds() { g_saved_ids = outer_; }
+void SavedIds::tag(Dict& saved, const void* object) {
+  if (!g_saved_ids) return;
+  auto [it, fresh] = g_saved_ids->numbers_.emplace(object, static_cast<int64_t>(g_saved_ids->numbers_.size()) + 1);
+  saved.set("shared_object_id", it->second);
+}
+Value SavedIds::shared_only(const Value& saved) {
+  std::map<int64_t, int> count;
+  auto tally = [&](auto&& self, const Value& v) -> void {
+    if (v.is_list())
+      for (const Value& e : v.as_list()) self(self, e);
+    if (!v.is_dict()) return;
+    if (const Value& id = v.get("shared_object_id"); id.is_int()) ++count[id.as_int()];
+    for (const auto& [k, e] : v.as_dict()) self(self, e);
+  };
+  tally(tally, saved);
+  auto strip = [&](auto&& self, const Value& v) -> Value {
+    if (v.is_list()) {
+      List l;
+      for (const Value& e : v.as_list()) l.push_back(self(self, e));
+      return l;
+    }
+    if (!v.is_dict()) return v;
+    Dict d;
+    for (const auto& [k, e] : v.as_dict())
+      if (k != "shared_object_id" || !e.is_int() || count[e.as_int()] > 1) d.set(k, self(self, e));
+    return d;
+  };
+  return strip(strip, saved);
+}
+
 Layer deserialize(const Value& saved) {
   if (!saved.is_dict() || !saved.get("class_name").is_string())
     throw ValueError(ErrorText{.what = "this is no saved layer", .expected = "{\"class_name\": …, \"config\": {…}}", .received = saved.str().substr(0, 200)}.str());
-  const std::string& cls = saved.get("class_name").as_string();
-  const Value& registered = saved.get("registered_name");
-  auto it = registered.is_string() ? table().find(registered.as_string()) : table().end();
-  if (it == table().end()) it = table().find(cls);
-  if (it == table().end()) {
-    std::string name = registered.is_string() ? registered.as_string() : cls;
-    throw ValueError(ErrorText{.what = "Unknown layer class '" + name + "'" + did_you_mean(cls, known_layers()),
-                               .where = saved.get("config").get("name").is_string() ? "layer \"" + saved.get("config").get("name").as_string() + "\"" : "",
-                               .fix = "keras::layers::register_layer(\"" + name + "\", [](const keras::Dict& config) { return keras::make<" + cls + ">(…); });"}.str());
-  }
-  if (cls == "Lambda" && !registered.is_string())
-    throw ValueError(ErrorText{.what = "a Lambda holds code, and nothing in a file is executed", .fix = "register a C++ layer under its name: keras::layers::register_layer(\"Lambda\", …)"}.str());
+  if (std::optional<Refusal> r = refusal(saved)) throw ValueError(ErrorText{.what = r->what, .where = r->where, .fix = r->fix}.str());
+  if (const Layer* shared = SharingScope::find(saved)) return *shared;
   static const Dict none;
   const Value& config = saved.get("config");
   const Dict& entries = config.is_dict() ? config.as_dict() : none;
-  Layer layer = serial::naming_entries(cls, entries, [&] { return it->second(entries); });
+  Layer layer = serial::naming_entries(saved.get("class_name").as_string(), entries, [&] { return (*factory_of(saved))(entries); });
   if (const Value& b = saved.get("build_config"); b.is_dict()) layer.impl()->build_from_config(b);
+  SharingScope::record(saved, layer);
   return layer;
 }
 

@@ -113,7 +113,8 @@ Dict FunctionalImpl::own_config() const {
     List l;
     for (const Tensor& t : ts) {
       const auto& h = t.impl()->history;
-      int node = numbers.at({h.operation.get(), h.node});
+      // Keras counts the calls of a nested functional model from 1 here, and here alone.
+      int node = numbers.at({h.operation.get(), h.node}) + (dynamic_cast<const FunctionalImpl*>(h.operation.get()) ? 1 : 0);
       l.push_back(List{h.operation->name(), node, h.index});
     }
     Dict named;
@@ -124,6 +125,7 @@ Dict FunctionalImpl::own_config() const {
 }
 
 static Value with_compile(const ModelImpl& m, Dict d) {
+  layers::SavedIds::tag(d, static_cast<const layers::LayerImpl*>(&m));
   d.set("compile_config", m.trainer ? Value(compile_config(*m.trainer)) : Value(Dict{}));
   return d;
 }
@@ -304,7 +306,17 @@ std::shared_ptr<ModelImpl> functional_from_config(const Dict& config) {
   bool inputs_list = false, outputs_list = false;
   auto read_refs = [&](const Value& v, bool* is_list, FunctionalImpl::Keys* keys) {
     Tensors ts;
-    auto one = [&](const List& r) { ts.push_back(reader.tensor(r.at(0).as_string(), static_cast<int>(r.at(1).as_int()), static_cast<int>(r.at(2).as_int()))); };
+    auto one = [&](const List& r) {
+      const std::string& layer = r.at(0).as_string();
+      int64_t node = r.at(1).as_int();
+      // Keras counts the calls of a nested functional model from 1 here, and takes 0 for the last.
+      if (auto made = reader.made.find(layer); made != reader.made.end() && dynamic_cast<const FunctionalImpl*>(made->second.get())) {
+        if (node > 0) --node;
+        else
+          for (node = -1; reader.node_of.count({layer, static_cast<int>(node + 1)});) ++node;
+      }
+      ts.push_back(reader.tensor(layer, static_cast<int>(node), static_cast<int>(r.at(2).as_int())));
+    };
     auto walk = [&](auto&& self, const Value& e) -> void {
       if (e.is_list() && e.as_list().size() == 3 && e.as_list()[0].is_string()) return one(e.as_list());
       *is_list = true;
@@ -346,13 +358,15 @@ Layer deserialize_any(const Value& saved) {
   std::call_once(once, register_models);
   const std::string cls = saved.get("class_name").is_string() ? saved.get("class_name").as_string() : "";
   const Value& config = saved.get("config");
-  if (cls == "Sequential") {
-    // Keras 2.2 and before wrote the list of layers itself.
-    if (config.is_list()) return Layer(sequential_from_config(Dict{{"layers", config}}));
-    return Layer(sequential_from_config(config.as_dict()));
-  }
-  if (cls == "Functional" || (cls == "Model" && config.get("layers").is_list())) return Layer(functional_from_config(config.as_dict()));
-  return layers::deserialize(saved);
+  bool functional = cls == "Functional" || (cls == "Model" && config.get("layers").is_list());
+  if (cls != "Sequential" && !functional) return layers::deserialize(saved);
+  if (const Layer* shared = layers::SharingScope::find(saved)) return *shared;
+  // Keras 2.2 and before wrote the list of a Sequential's layers itself.
+  Layer model(functional          ? functional_from_config(config.as_dict())
+              : config.is_list() ? sequential_from_config(Dict{{"layers", config}})
+                                 : sequential_from_config(config.as_dict()));
+  layers::SharingScope::record(saved, model);
+  return model;
 }
 
 }  // namespace keras::models

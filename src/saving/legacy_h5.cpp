@@ -1,9 +1,10 @@
-// What lives here: reading and writing whole-model `.h5` files, and what Keras 2 called things that Keras 3 calls otherwise.
+// What lives here: reading and writing whole-model `.h5` files, and the layouts of weights in them.
 #include "saving/legacy_h5.h"
 
 #include <algorithm>
 #include <fmt/format.h>
 #include <map>
+#include <optional>
 #include <set>
 
 #include <keras/base/warning.h>
@@ -12,218 +13,13 @@
 #include "models/functional.h"
 #include "models/trainer.h"
 #include "saving/keras_file.h"
+#include "saving/legacy_config.h"
 
 namespace keras::saving {
 
 using io::H5Group;
 
-// ---- configurations of Keras 2 in the words of Keras 3 -----------------------------------------------------------------------
-
 namespace {
-
-Value modern(const Value& v);
-Value modern_layer(const Value& saved);
-
-Value renamed(const Value& config, std::initializer_list<std::pair<const char*, const char*>> names) {
-  Dict out;
-  for (const auto& [k, v] : config.as_dict()) {
-    std::string key = k;
-    for (const auto& [old, now] : names)
-      if (k == old) key = now;
-    out.set(key, v);
-  }
-  return out;
-}
-
-// A Sequential whose first layer tells the input's shape gets the InputLayer that Keras 3 writes.
-List modern_layers(const List& layers, bool sequential) {
-  List out;
-  for (const Value& l : layers) {
-    const Value& shape = l.get("config").get("batch_input_shape");
-    if (sequential && out.empty() && shape.is_list() && l.get("class_name") != Value("InputLayer")) {
-      const Value& dtype = l.get("config").get("dtype");
-      std::string name = l.get("config").get("name").is_string() ? l.get("config").get("name").as_string() + "_input" : "input";
-      bool integers = l.get("class_name") == Value("Embedding");
-      out.push_back(Dict{{"class_name", "InputLayer"},
-                         {"config", Dict{{"batch_shape", shape}, {"dtype", integers ? Value("int32") : dtype.is_string() ? dtype : Value("float32")}, {"name", name}}}});
-    }
-    out.push_back(modern_layer(l));
-  }
-  return out;
-}
-
-// Options that meant something else, or were called otherwise, when a class was younger.
-void modern_options(const std::string& cls, Dict& config) {
-  if (cls == "GRU" && !config.contains("reset_after")) config.set("reset_after", false);
-  if (cls == "LeakyReLU")
-    if (const Value* alpha = config.find("alpha"); alpha && !config.contains("negative_slope")) {
-      Value slope = alpha->is_dict() ? alpha->get("value") : *alpha;
-      config.set("negative_slope", slope.is_list() && !slope.as_list().empty() ? slope.as_list()[0] : slope);
-    }
-}
-
-Value modern_layer(const Value& saved) {
-  if (!saved.is_dict()) return modern(saved);
-  Dict out;
-  static const std::map<std::string, const char*> renamed_classes{{"BatchNormalizationV1", "BatchNormalization"}, {"BatchNormalizationV2", "BatchNormalization"},
-                                                                  {"GRUV2", "GRU"}, {"LSTMV2", "LSTM"}};
-  Value cls = saved.get("class_name");
-  if (cls.is_string())
-    if (auto it = renamed_classes.find(cls.as_string()); it != renamed_classes.end()) cls = Value(it->second);
-  for (const auto& [k, v] : saved.as_dict()) {
-    if (k != "config") {
-      out.set(k, k == "class_name" ? cls : k == "inbound_nodes" ? v : modern(v));
-      continue;
-    }
-    // Keras 2.2 and before wrote a Sequential as a plain list of layers.
-    if (v.is_list() && cls == Value("Sequential")) {
-      out.set(k, Dict{{"layers", modern_layers(v.as_list(), true)}});
-      continue;
-    }
-    if (!v.is_dict()) {
-      out.set(k, v);
-      continue;
-    }
-    Dict config;
-    for (const auto& [key, value] : v.as_dict()) {
-      if (key == "layers" && value.is_list() && cls.is_string() && cls.as_string() != "StackedRNNCells") {
-        config.set(key, modern_layers(value.as_list(), cls == Value("Sequential")));
-      } else if (key == "batch_input_shape") {
-        if (cls == Value("InputLayer")) config.set("batch_shape", value);
-      } else if (key == "axis" && value.is_list() && value.as_list().size() == 1 && cls == Value("BatchNormalization")) {
-        config.set(key, value.as_list()[0]);
-      } else if (key == "layer" || key == "backward_layer" || key == "cell") {
-        config.set(key, modern_layer(value));
-      } else if (key == "cells" && value.is_list()) {
-        List cells;
-        for (const Value& c : value.as_list()) cells.push_back(modern_layer(c));
-        config.set(key, cells);
-      } else {
-        config.set(key, modern(value));
-      }
-    }
-    if (cls.is_string()) modern_options(cls.as_string(), config);
-    out.set(k, config);
-  }
-  return out;
-}
-
-// What stands inside of options: tuples are lists, and Keras 2's names of initializers and regularizers.
-Value modern(const Value& v) {
-  if (v.is_list()) {
-    List l;
-    for (const Value& e : v.as_list()) l.push_back(modern(e));
-    return l;
-  }
-  if (!v.is_dict()) return v;
-  const Value& cls = v.get("class_name");
-  if (cls == Value("__tuple__")) return modern(v.get("items"));
-  if (cls == Value("TensorShape")) return v.get("items");
-  Dict d;
-  for (const auto& [k, e] : v.as_dict()) d.set(k, modern(e));
-  if (cls.is_string() && v.get("config").is_dict()) {
-    if (cls == Value("Policy") || cls == Value("PolicyV1")) d.set("class_name", "DTypePolicy");
-    // A distribution "normal" was the truncated one.
-    if (cls == Value("VarianceScaling") && d.at("config").get("distribution") == Value("normal")) {
-      Dict c = d.at("config").as_dict();
-      c.set("distribution", "truncated_normal");
-      d.set("config", c);
-    }
-  }
-  return d;
-}
-
-Value modern_optimizer(const Value& saved) {
-  if (!saved.is_dict() || !saved.get("config").is_dict()) return saved;
-  Dict out = saved.as_dict();
-  Dict config = renamed(modern(saved.get("config")), {{"lr", "learning_rate"}}).as_dict();
-  for (const char* gone : {"is_legacy_optimizer", "jit_compile", "schedule_decay"}) config.erase(gone);
-  if (const Value* decay = config.find("decay")) {
-    double rate = decay->is_number() ? decay->as_float() : 0;
-    const Value* lr = config.find("learning_rate");
-    if (rate != 0 && lr && lr->is_number())
-      config.set("learning_rate", Dict{{"module", "keras.optimizers.schedules"},
-                                       {"class_name", "InverseTimeDecay"},
-                                       {"config", Dict{{"initial_learning_rate", lr->as_float()}, {"decay_steps", 1}, {"decay_rate", rate}, {"staircase", false}, {"name", "InverseTimeDecay"}}},
-                                       {"registered_name", Value()}});
-    config.erase("decay");
-  }
-  out.set("config", config);
-  return out;
-}
-
-// Keras 2 wrapped functions that are metrics: {"class_name": "MeanMetricWrapper", "config": {"name", "dtype", "fn"}}.
-Value modern_metric(const Value& v) {
-  if (v.is_list()) {
-    List l;
-    for (const Value& e : v.as_list()) l.push_back(modern_metric(e));
-    return l;
-  }
-  if (!v.is_dict()) return v;
-  if (v.get("class_name") == Value("MeanMetricWrapper")) {
-    const Value& config = v.get("config");
-    return config.get("fn").is_string() ? config.get("fn") : config.get("name");
-  }
-  if (v.get("class_name").is_string()) return modern(v);
-  Dict d;
-  for (const auto& [k, e] : v.as_dict()) d.set(k, modern_metric(e));
-  return d;
-}
-
-Dict modern_compile_config(const Value& training) {
-  Dict c;
-  c.set("optimizer", modern_optimizer(training.get("optimizer_config")));
-  c.set("loss", modern(training.get("loss")));
-  c.set("loss_weights", training.get("loss_weights"));
-  c.set("metrics", modern_metric(training.get("metrics")));
-  c.set("weighted_metrics", modern_metric(training.get("weighted_metrics")));
-  for (const char* key : {"run_eagerly", "steps_per_execution", "jit_compile"})
-    if (const Value& v = training.get(key); !v.is_null()) c.set(key, v);
-  return c;
-}
-
-// ---- the other way: no modules, registered names and build shapes around layers
-Value legacy_layer(const Value& saved) {
-  Dict out;
-  for (const auto& [k, v] : saved.as_dict()) {
-    if (k == "module" || k == "registered_name" || k == "build_config" || k == "compile_config") continue;
-    if (k == "config" && v.get("layers").is_list()) {
-      Dict config;
-      for (const auto& [key, value] : v.as_dict()) {
-        if (key != "layers") {
-          config.set(key, value);
-          continue;
-        }
-        List layers;
-        for (const Value& l : value.as_list()) layers.push_back(legacy_layer(l));
-        config.set(key, layers);
-      }
-      out.set(k, config);
-    } else {
-      out.set(k, v);
-    }
-  }
-  return out;
-}
-
-// Keras finds short names of losses among its metrics and then refuses the file, also its own.
-Value long_loss_names(const Value& v) {
-  static const std::map<std::string, const char*> names{{"mse", "mean_squared_error"},  {"mae", "mean_absolute_error"}, {"mape", "mean_absolute_percentage_error"},
-                                                        {"msle", "mean_squared_logarithmic_error"}, {"kld", "kl_divergence"}, {"bce", "binary_crossentropy"}};
-  if (v.is_string()) {
-    auto it = names.find(v.as_string());
-    return it == names.end() ? v : Value(it->second);
-  }
-  if (v.is_list()) {
-    List l;
-    for (const Value& e : v.as_list()) l.push_back(long_loss_names(e));
-    return l;
-  }
-  if (!v.is_dict() || v.get("class_name").is_string()) return v;
-  Dict d;
-  for (const auto& [k, e] : v.as_dict()) d.set(k, long_loss_names(e));
-  return d;
-}
 
 // ---- weights ------------------------------------------------------------------------------------------------------------------
 
@@ -259,28 +55,90 @@ std::vector<std::string> weight_names(const H5Group& group) {
   return group.has_attr("weight_names") || group.has_attr("weight_names0") ? group.attr_strings("weight_names") : std::vector<std::string>{};
 }
 
-void match_subset(const std::string& where, const std::vector<Variable>& variables, const H5Group& group, const std::vector<std::string>& names, WeightMatch& match) {
-  if (names.size() != variables.size())
-    match.problems.push_back(fmt::format("count: {} has {} weights, the file has {} for it ({})", where, variables.size(), names.size(), group.where()));
+// ---- weights of CuDNNLSTM and CuDNNGRU: gates lie transposed, and each has two biases
+struct Gates {
+  int64_t count, units;
+  bool gru;
+};
+// How the variables at i-2, i-1, i (kernel, recurrent kernel, bias) stand to a file whose bias is (2 · gates · units,).
+std::optional<Gates> cudnn(const std::vector<Variable>& variables, size_t i, const Shape& in_file) {
+  if (i < 2 || in_file.rank() != 1) return {};
+  const Shape &kernel = variables[i - 2].shape(), &recurrent = variables[i - 1].shape(), &bias = variables[i].shape();
+  if (kernel.rank() != 2 || recurrent.rank() != 2 || recurrent[0] == 0) return {};
+  int64_t units = recurrent[0], gates = recurrent[1] / units;
+  if (recurrent[1] != gates * units || kernel[1] != gates * units || in_file[0] != 2 * gates * units) return {};
+  if (gates == 4 && bias == Shape{4 * units}) return Gates{4, units, false};
+  if (gates == 3 && bias == Shape{2, 3 * units}) return Gates{3, units, true};
+  return {};
+}
+Tensor of_floats(const std::vector<float>& v, const Shape& shape, const Tensor& like) { return Tensor::from(v, shape).astype(like.dtype()); }
+// (rows, gates · units): each gate's block was stored as (units, rows).
+Tensor gates_transposed(const Tensor& t, const Gates& g) {
+  std::vector<float> in = t.to_vector<float>(), out(in.size());
+  int64_t rows = t.shape()[0], width = g.count * g.units;
+  for (int64_t gate = 0; gate < g.count; ++gate)
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t c = 0; c < g.units; ++c) {
+        int64_t flat = c * rows + r;  // in the block as it was stored, row by row
+        out[static_cast<size_t>(r * width + gate * g.units + c)] = in[static_cast<size_t>(flat / g.units * width + gate * g.units + flat % g.units)];
+      }
+  return of_floats(out, t.shape(), t);
+}
+Tensor cudnn_bias(const Tensor& t, const Gates& g) {
+  std::vector<float> in = t.to_vector<float>();
+  if (g.gru) return of_floats(in, {2, g.count * g.units}, t);
+  size_t half = in.size() / 2;
+  for (size_t i = 0; i < half; ++i) in[i] += in[half + i];
+  in.resize(half);
+  return of_floats(in, {g.count * g.units}, t);
+}
+
+void match_subset(const std::string& where, const std::vector<Variable>& variables, const H5Group& group, const std::vector<std::string>& names, bool keep, WeightMatch& match) {
+  auto add = [&](WeightFinding f) { match.findings.push_back(std::move(f)); };
+  if (names.size() != variables.size() && !names.empty() && !variables.empty())
+    add({.status = names.size() < variables.size() ? WeightFinding::Missing : WeightFinding::Surplus, .path = group.where(), .owner = where,
+         .text = fmt::format("count: {} has {} weights, the file has {} for it ({})", where, variables.size(), names.size(), group.where())});
+  std::vector<Tensor> read(names.size());
+  std::vector<size_t> at(names.size(), SIZE_MAX);  // in match.values
   for (size_t i = 0; i < names.size(); ++i) {
     io::H5DatasetInfo info = group.info(names[i]);
+    WeightFinding f{.path = names[i], .owner = where, .found = info.shape, .dtype = dtype_name(info.dtype)};
     if (i >= variables.size()) {
-      match.problems.push_back(fmt::format("surplus: {} of shape {}, {}", group.where(names[i]), info.shape.str(), where));
-    } else if (info.shape != variables[i].shape()) {
-      match.problems.push_back(fmt::format("shape: {} \"{}\" needs {}, the file has {} ({})", where, variables[i].path(), variables[i].shape().str(), info.shape.str(), names[i]));
-    } else {
-      match.values.emplace_back(variables[i], to_tensor(group.read(names[i])));
+      f.status = WeightFinding::Surplus;
+      f.text = fmt::format("surplus: {} of shape {}, {}", group.where(names[i]), info.shape.str(), where);
+      add(std::move(f));
+      continue;
     }
+    const Variable& v = variables[i];
+    f.variable = v.path(), f.expected = v.shape();
+    std::optional<Gates> gates = info.shape == v.shape() ? std::nullopt : cudnn(variables, i, info.shape);
+    if (gates && read[i - 1].defined() && read[i - 2].defined()) {
+      read[i] = cudnn_bias(to_tensor(group.read(names[i])), *gates);
+      if (keep)
+        for (size_t k : {i - 2, i - 1}) match.values[at[k]].second = gates_transposed(read[k], *gates);
+    } else if (info.shape != v.shape()) {
+      f.status = WeightFinding::Misshapen;
+      f.text = fmt::format("shape: {} \"{}\" needs {}, the file has {} ({})", where, v.path(), v.shape().str(), info.shape.str(), names[i]);
+      add(std::move(f));
+      continue;
+    } else {
+      read[i] = to_tensor(group.read(names[i]));
+    }
+    at[i] = match.values.size();
+    if (keep) match.values.emplace_back(v, read[i]);
+    if (i >= 3) read[i - 3] = Tensor();
+    add(std::move(f));
   }
   for (size_t i = names.size(); i < variables.size(); ++i)
-    match.problems.push_back(fmt::format("missing: {} \"{}\" of shape {}", where, variables[i].path(), variables[i].shape().str()));
+    add({.status = WeightFinding::Missing, .owner = where, .variable = variables[i].path(), .expected = variables[i].shape(),
+         .text = fmt::format("missing: {} \"{}\" of shape {}", where, variables[i].path(), variables[i].shape().str())});
 }
 
 std::string where_of(const Layer& l) { return fmt::format("layer \"{}\" ({})", l.name(), l.class_name()); }
 
 }  // namespace
 
-WeightMatch match_legacy_weights(const Model& model, const H5Group& root, bool by_name) {
+WeightMatch match_legacy_weights(const Model& model, const H5Group& root, bool by_name, bool keep) {
   H5Group group = !root.has_attr("layer_names") && !root.has_attr("layer_names0") && root.contains("model_weights") ? root.group("model_weights") : root;
   std::vector<Saved> saved;
   for (const std::string& name : group.attr_strings("layer_names")) saved.push_back({name, weight_names(group.group(name))});
@@ -288,21 +146,62 @@ WeightMatch match_legacy_weights(const Model& model, const H5Group& root, bool b
   if (by_name) {
     for (const Saved& s : saved)
       for (const Layer& l : model.layers())
-        if (l.name() == s.name) match_subset(where_of(l), legacy_weights(l), group.group(s.name), s.weights, match);
+        if (l.name() == s.name) match_subset(where_of(l), legacy_weights(l), group.group(s.name), s.weights, keep, match);
   } else {
     std::erase_if(saved, [](const Saved& s) { return s.weights.empty(); });
     std::vector<Layer> layers = model.layers();
     std::erase_if(layers, [](const Layer& l) { return legacy_weights(l).empty(); });
-    for (size_t i = 0; i < std::min(saved.size(), layers.size()); ++i) match_subset(where_of(layers[i]), legacy_weights(layers[i]), group.group(saved[i].name), saved[i].weights, match);
-    for (size_t i = saved.size(); i < layers.size(); ++i) match.problems.push_back(fmt::format("missing: all weights of {}", where_of(layers[i])));
+    for (size_t i = 0; i < std::min(saved.size(), layers.size()); ++i) match_subset(where_of(layers[i]), legacy_weights(layers[i]), group.group(saved[i].name), saved[i].weights, keep, match);
+    for (size_t i = saved.size(); i < layers.size(); ++i) match.findings.push_back({.status = WeightFinding::Missing, .owner = where_of(layers[i]), .text = fmt::format("missing: all weights of {}", where_of(layers[i]))});
     for (size_t i = layers.size(); i < saved.size(); ++i)
-      match.problems.push_back(fmt::format("surplus: {} weights of layer \"{}\" of the file", saved[i].weights.size(), saved[i].name));
+      match.findings.push_back({.status = WeightFinding::Surplus, .path = saved[i].name, .text = fmt::format("surplus: {} weights of layer \"{}\" of the file", saved[i].weights.size(), saved[i].name)});
   }
   if (group.contains("top_level_model_weights")) {
     H5Group top = group.group("top_level_model_weights");
-    match_subset(fmt::format("model \"{}\"", model.name()), top_level_weights(model), top, weight_names(top), match);
+    match_subset(fmt::format("model \"{}\"", model.name()), top_level_weights(model), top, weight_names(top), keep, match);
   }
   return match;
+}
+
+// Where an optimizer's slots stand in the names of its variables, longest first.
+static const std::vector<std::string>& slot_words() {
+  static const std::vector<std::string> words{"accumulated_delta_var", "accumulated_grad", "average_gradient", "learning_rate", "velocity_hat", "accumulator", "iteration", "momentum", "velocity", "linear", "norm"};
+  return words;
+}
+static std::string slot_in(const std::string& path) {
+  for (const std::string& w : slot_words())
+    if (path.ends_with(w)) return w;
+  return "";
+}
+
+// The state as the optimizers of tf.keras before 2.11 keep it, which all tf.keras reads by order: slot by slot, without the learning rate, which stands in
+// the configuration. Keras 3 reads no state from such files.
+static void write_optimizer(H5Group group, const optimizers::Optimizer& optimizer) {
+  const std::string& cls = optimizer.class_name();
+  bool adam = cls.find("dam") != std::string::npos;
+  auto word = [&](const std::string& slot) -> std::string {
+    static const std::map<std::string, const char*> old{{"iteration", "iter"}, {"velocity_hat", "vhat"}, {"average_gradient", "mg"}, {"accumulated_grad", "accum_grad"}, {"accumulated_delta_var", "accum_var"}, {"norm", "v"}};
+    if (slot == "momentum") return adam ? "m" : slot;
+    if (slot == "velocity") return adam ? "v" : "rms";
+    auto it = old.find(slot);
+    return it == old.end() ? slot : it->second;
+  };
+  std::vector<std::string> order;
+  std::map<std::string, std::vector<std::pair<std::string, Variable>>> slots;
+  for (const Variable& v : optimizer.variables()) {
+    std::string path = v.path(), slot = slot_in(path);
+    if (slot == "learning_rate") continue;
+    std::string name = slot == "iteration" || slot.empty() ? cls + "/" + (slot.empty() ? "momentum_cache" : "iter") : fmt::format("{}/{}/{}", cls, path.substr(path.find('/') + 1, path.size() - path.find('/') - 2 - slot.size()), word(slot));
+    std::string key = cls == "Ftrl" && slot != "iteration" ? "" : slot.empty() ? "iteration" : slot;  // Ftrl's stand variable by variable
+    if (!slots.count(key)) order.push_back(key);
+    slots[key].emplace_back(name + ":0", v);
+  }
+  std::vector<std::string> names;
+  for (const std::string& slot : order)
+    for (const auto& [name, v] : slots[slot]) names.push_back(name);
+  group.set_attr_strings("weight_names", names);
+  for (const std::string& slot : order)
+    for (const auto& [name, v] : slots[slot]) group.write(name, to_array(v.value()));
 }
 
 // ---- whole models ---------------------------------------------------------------------------------------------------------------
@@ -310,18 +209,10 @@ WeightMatch match_legacy_weights(const Model& model, const H5Group& root, bool b
 void write_legacy_model(const Model& model, H5Group root) {
   root.set_attr("keras_version", kKerasVersion);
   root.set_attr("backend", "jax");
-  Value saved = model.impl()->serialize();
-  Value config = legacy_layer(saved);
+  Value config = legacy_layer(serialize_model(model));
   root.set_attr_bytes("model_config", io::to_json(Dict{{"class_name", config.get("class_name")}, {"config", config.get("config")}}));
   const models::Trainer* trainer = model.model_impl().trainer.get();
-  if (trainer) {
-    Dict training = models::compile_config(*trainer);
-    Value optimizer = training.at("optimizer");
-    training.erase("optimizer");
-    training.set("loss", long_loss_names(training.at("loss")));
-    training.set("optimizer_config", Dict{{"class_name", optimizer.get("class_name")}, {"config", optimizer.get("config")}});
-    root.set_attr_bytes("training_config", io::to_json(training));
-  }
+  if (trainer) root.set_attr_bytes("training_config", io::to_json(legacy_training_config(models::compile_config(*trainer))));
   H5Group weights = root.create_group("model_weights");
   std::vector<Layer> layers = model.layers();
   std::vector<std::string> names;
@@ -332,45 +223,118 @@ void write_legacy_model(const Model& model, H5Group root) {
   std::stable_sort(layers.begin(), layers.end(), [](const Layer& a, const Layer& b) { return a.name() < b.name(); });
   for (const Layer& l : layers) write_subset(weights.create_group(l.name()), legacy_weights(l));
   write_subset(weights.create_group("top_level_model_weights"), top_level_weights(model));
-  if (trainer && trainer->optimizer) write_subset(root.create_group("optimizer_weights"), trainer->optimizer->variables());
+  if (trainer && trainer->optimizer) write_optimizer(root.create_group("optimizer_weights"), *trainer->optimizer);
 }
 
 static Value json_attribute(const H5Group& root, const char* name) {
   return io::parse_json(root.attr_string(name), root.where() + " attribute '" + name + "'");
 }
 
+// The state in the names of tf.keras, where it tells them: "Adam/m/dense/kernel:0", and before 2.11 "Adam/dense/kernel/m:0". What belongs to one
+// kind of slot stands in the order of the model's weights.
+static std::string slot_of(const std::string& optimizer, const std::string& name) {
+  static const std::map<std::string, const char*> words{{"m", "momentum"}, {"v", "velocity"}, {"u", "norm"}, {"vhat", "velocity_hat"}, {"rms", "velocity"}, {"mg", "average_gradient"},
+                                                        {"accum_grad", "accumulated_grad"}, {"accum_var", "accumulated_delta_var"}, {"momentum", "momentum"}, {"velocity", "velocity"},
+                                                        {"average_gradient", "average_gradient"}, {"accumulator", "accumulator"}, {"linear", "linear"}, {"accumulated_grad", "accumulated_grad"},
+                                                        {"accumulated_delta_var", "accumulated_delta_var"}, {"norm", "norm"}};
+  std::string plain = name.substr(0, name.rfind(':'));
+  std::vector<std::string> parts;
+  for (size_t at = 0; at <= plain.size();) {
+    size_t end = std::min(plain.find('/', at), plain.size());
+    parts.push_back(plain.substr(at, end - at));
+    at = end + 1;
+  }
+  std::string last = parts.back();
+  if (last == "iter" || last == "iteration" || last == "iterations") return "iteration";
+  if (last == "learning_rate") return last;
+  if (last == "momentum_cache") return "product";
+  std::string word;
+  // Of a layer that is called "m" the last part tells.
+  if (parts.size() > 2 && words.count(parts[1]) && !words.count(last)) word = words.at(parts[1]);
+  else if (words.count(last)) word = words.at(last);
+  if (optimizer == "Adamax" && word == "velocity") word = "norm";
+  return word;
+}
+static bool match_named_slots(const optimizers::Optimizer& optimizer, const H5Group& group, const std::vector<std::string>& names, WeightMatch& match) {
+  std::map<std::string, std::vector<std::string>> in_file;
+  for (const std::string& n : names) {
+    std::string slot = slot_of(optimizer.class_name(), n);
+    if (slot.empty()) return false;
+    in_file[slot].push_back(n);
+  }
+  double iterations = 0;
+  std::map<std::string, size_t> next;
+  Variable product;
+  for (const Variable& v : optimizer.variables()) {
+    std::string slot = slot_in(v.path());
+    if (slot.empty() && optimizer.class_name() == "Nadam") {
+      product = v;
+      continue;
+    }
+    if (slot == "learning_rate" && !in_file.count(slot)) continue;  // stands in the configuration
+    size_t i = next[slot]++;
+    if (i >= in_file[slot].size()) return false;
+    const std::string& n = in_file[slot][i];
+    if (group.info(n).shape != v.shape()) return false;
+    Tensor value = to_tensor(group.read(n));
+    if (slot == "iteration") iterations = value.astype(DType::Float64).to_vector<double>().at(0);
+    match.values.emplace_back(v, value.astype(v.dtype()));
+  }
+  for (const auto& [slot, list] : in_file)
+    if (slot != "product" && list.size() != next[slot]) return false;
+  if (product.defined()) {
+    // The product of Nadam's schedule of momenta is not kept by all; it follows from the number of steps.
+    double p = nadam_product(optimizer.get_config().at("beta_1").as_float(), iterations);
+    match.values.emplace_back(product, Tensor::full(product.shape(), p).astype(product.dtype()));
+  }
+  return true;
+}
+
 static void load_optimizer(Model& model, const H5Group& root) {
   if (!root.contains("optimizer_weights")) return;
   H5Group group = root.group("optimizer_weights");
   std::vector<std::string> names = weight_names(group);
-  std::vector<Variable> vars = model.optimizer().variables();
-  bool untrained = names.size() <= 2 && names.size() < vars.size();
-  bool fits = untrained || names.size() == vars.size();
-  for (size_t i = 0; fits && i < names.size(); ++i) fits = group.info(names[i]).shape == vars[i].shape();
+  const optimizers::Optimizer& optimizer = model.optimizer();
+  std::vector<Variable> vars = optimizer.variables();
+  WeightMatch match;
+  bool tensorflow = std::any_of(names.begin(), names.end(), [](const std::string& n) { return n.ends_with(":0"); });
+  bool fits = tensorflow && match_named_slots(optimizer, group, names, match);
+  if (!fits && !tensorflow) {
+    bool untrained = names.size() <= 2 && names.size() < vars.size();
+    fits = untrained || names.size() == vars.size();
+    for (size_t i = 0; fits && i < names.size(); ++i) fits = group.info(names[i]).shape == vars[i].shape();
+    for (size_t i = 0; fits && i < names.size(); ++i) match.values.emplace_back(vars[i], to_tensor(group.read(names[i])));
+  }
   if (!fits) {
     warn(ErrorText{.what = "the state of the optimizer in the file is not that of this optimizer, which starts fresh", .where = group.where(),
                    .expected = std::to_string(vars.size()) + " variables", .received = std::to_string(names.size())}.str());
     return;
   }
-  Tensors values;
-  for (const std::string& n : names) values.push_back(to_tensor(group.read(n)));
-  for (size_t i = 0; i < values.size(); ++i) vars[i].assign(values[i]);
+  match.apply();
 }
 
-Model read_legacy_model(const H5Group& root, const std::string& path, bool compile) {
+Value legacy_model_config(const H5Group& root, const std::string& path, Translations* notes) {
   if (!root.has_attr("model_config")) {
-    bool weights = root.has_attr("layer_names") || root.contains("layers") || root.contains("_layer_checkpoint_dependencies");
+    bool weights = holds_legacy_weights(root) || root.contains("layers") || root.contains("_layer_checkpoint_dependencies");
     throw ValueError(ErrorText{.what = weights ? "the file holds weights only, no model" : "the file holds no model", .where = path, .expected = "an attribute model_config",
                                .fix = weights ? "build the model, then model.load_weights(\"" + path + "\")" : ""}.str());
   }
-  Model model = model_from_saved(modern_layer(json_attribute(root, "model_config")), path + ": model_config");
+  std::string version = root.has_attr("keras_version") ? root.attr_string("keras_version") : "2.0";
+  return modern_layer(json_attribute(root, "model_config"), version, notes);
+}
+Dict legacy_compile_config(const H5Group& root, Translations* notes) {
+  return root.has_attr("training_config") ? modern_compile_config(json_attribute(root, "training_config"), notes) : Dict{};
+}
+bool holds_legacy_weights(const H5Group& root) { return root.has_attr("layer_names") || root.has_attr("layer_names0") || root.contains("model_weights"); }
+
+Model read_legacy_model(const H5Group& root, const std::string& path, bool compile) {
+  Model model = model_from_saved(legacy_model_config(root, path), path + ": model_config");
   WeightMatch match = match_legacy_weights(model, root, false);
-  if (!match.problems.empty()) throw_mismatch(match.problems, path, model);
+  if (std::vector<std::string> problems = match.problems(); !problems.empty()) throw_mismatch(problems, path, model);
   match.apply();
-  if (!compile) return model;
-  if (!root.has_attr("training_config")) return model;
+  if (!compile || !root.has_attr("training_config")) return model;
   with_where(path + ": training_config", [&] {
-    model.compile_from_config(modern_compile_config(json_attribute(root, "training_config")));
+    model.compile_from_config(legacy_compile_config(root));
     if (model.built()) model.optimizer().build(model.trainable_weights());
   });
   load_optimizer(model, root);

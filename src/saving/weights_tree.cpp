@@ -2,7 +2,7 @@
 #include "saving/weights_tree.h"
 
 #include <algorithm>
-#include <cctype>
+#include <cmath>
 #include <fmt/format.h>
 #include <map>
 #include <set>
@@ -55,7 +55,7 @@ struct Walk {
   }
   void layer(const LayerImpl& l, const std::string& path) {
     if (!visited.insert(&l).second) return;
-    WeightGroup g{path, l.name(), fmt::format("{} \"{}\" ({})", l.is_model() ? "model" : "layer", l.name(), l.class_name()), l.own_trainable_};
+    WeightGroup g{path, l.name(), fmt::format("{} \"{}\" ({})", l.is_model() ? "model" : "layer", l.name(), l.class_name()), l.own_trainable_, const_cast<LayerImpl*>(&l)};
     g.variables.insert(g.variables.end(), l.own_non_trainable_.begin(), l.own_non_trainable_.end());
     groups.push_back(std::move(g));
     if (dynamic_cast<const models::FunctionalImpl*>(&l) || dynamic_cast<const models::SequentialImpl*>(&l)) {
@@ -84,22 +84,22 @@ struct Walk {
 
 // The group at `path`, where a component may have gained or lost its leading underscore between releases of Keras ("_query_dense",
 // "query_dense"); "" when there is none.
-std::string resolve(const io::H5Group& root, const std::string& path) {
-  if (root.contains(path)) return path;
+std::string resolve(const WeightIndex& file, const std::string& path) {
+  if (file.contains(path)) return path;
   std::string found;
   for (size_t at = 0; at < path.size();) {
     size_t end = std::min(path.find('/', at), path.size());
     std::string part = path.substr(at, end - at);
-    if (!root.contains(join(found, part))) part = part[0] == '_' ? part.substr(1) : "_" + part;
+    if (!file.contains(join(found, part))) part = part[0] == '_' ? part.substr(1) : "_" + part;
     found = join(found, part);
-    if (part.empty() || !root.contains(found)) return "";
+    if (part.empty() || !file.contains(found)) return "";
     at = end + 1;
   }
   return found;
 }
-std::string vars_path(const io::H5Group& root, const std::string& path) {
-  std::string vars = join(path, "vars"), found = resolve(root, vars);
-  if (!found.empty() || !root.contains("_layer_checkpoint_dependencies")) return found;
+std::string vars_path(const WeightIndex& file, const std::string& path) {
+  std::string vars = join(path, "vars"), found = resolve(file, vars);
+  if (!found.empty() || !file.contains("_layer_checkpoint_dependencies")) return found;
   // Keras 2.13 named a model's layers so.
   std::string old;
   for (size_t at = 0; at < vars.size();) {
@@ -109,35 +109,18 @@ std::string vars_path(const io::H5Group& root, const std::string& path) {
     old += "_layer_checkpoint_dependencies";
     at = hit + 6;
   }
-  return resolve(root, old);
+  return resolve(file, old);
 }
 
-bool is_number(std::string_view s) { return !s.empty() && std::all_of(s.begin(), s.end(), [](char c) { return std::isdigit(static_cast<unsigned char>(c)); }); }
-
-// Numbered datasets of a `vars` group.
-std::vector<std::string> numbered(const io::H5Group& root, const std::string& vars) {
-  std::vector<std::string> out;
-  if (vars.empty()) return out;
-  for (const io::H5Member& m : root.group(vars).members())
-    if (m.kind == io::H5Kind::Dataset && is_number(m.name)) out.push_back(m.name);
-  std::sort(out.begin(), out.end(), [](const std::string& a, const std::string& b) { return a.size() != b.size() ? a.size() < b.size() : a < b; });
-  return out;
-}
-
-// Weights below `path` that belong to no group of the model. Seeds, optimizer, losses and metrics are not weights of layers.
-void find_surplus(const io::H5Group& root, const std::string& path, const std::set<std::string>& known, std::vector<std::string>& problems) {
-  static const std::set<std::string> no_weights{"seed_generator", "seed_generators", "optimizer", "_compile_metrics", "_compile_loss", "_loss_tracker", "metrics", "_metrics"};
-  const io::H5Group group = path.empty() ? root : root.group(path);
-  for (const io::H5Member& m : group.members()) {
-    std::string at = join(path, m.name);
-    if (m.kind != io::H5Kind::Group || no_weights.count(m.name)) continue;
-    if (m.name != "vars") {
-      find_surplus(root, at, known, problems);
-    } else if (!known.count(at)) {
-      for (const std::string& n : numbered(root, at))
-        problems.push_back(fmt::format("surplus: {}/{} of shape {} belongs to no layer of the model", at, n, root.info(at + "/" + n).shape.str()));
-    }
+// Seeds, optimizer, losses and metrics are no weights of layers.
+bool holds_no_weights(const std::string& vars) {
+  static const std::set<std::string> names{"seed_generator", "seed_generators", "optimizer", "_compile_metrics", "_compile_loss", "_loss_tracker", "metrics", "_metrics"};
+  for (size_t at = 0; at < vars.size();) {
+    size_t end = std::min(vars.find('/', at), vars.size());
+    if (names.count(vars.substr(at, end - at))) return true;
+    at = end + 1;
   }
+  return false;
 }
 
 optimizers::Optimizer* optimizer_of(const Model& model) {
@@ -145,8 +128,8 @@ optimizers::Optimizer* optimizer_of(const Model& model) {
   return t ? t->optimizer.get() : nullptr;
 }
 
-void write_vars(io::H5Group vars, const std::vector<Variable>& variables) {
-  for (size_t i = 0; i < variables.size(); ++i) vars.write(std::to_string(i), to_array(variables[i].value()));
+void write_vars(WeightSink& sink, const std::vector<Variable>& variables) {
+  for (size_t i = 0; i < variables.size(); ++i) sink.write(std::to_string(i), to_array(variables[i].value()));
 }
 
 }  // namespace
@@ -157,7 +140,15 @@ std::vector<WeightGroup> weight_groups(const LayerImpl& model) {
   return std::move(walk.groups);
 }
 
+std::vector<std::string> WeightMatch::problems() const {
+  std::vector<std::string> out;
+  for (const WeightFinding& f : findings)
+    if (f.status != WeightFinding::Loaded) out.push_back(f.text);
+  return out;
+}
 void WeightMatch::apply() const {
+  // What may refuse its values comes first: then nothing was assigned.
+  for (const auto& [layer, store] : stores) layer->load_own_variables(store);
   for (const auto& [variable, value] : values) variable.assign(value);
 }
 
@@ -175,76 +166,124 @@ void throw_mismatch(const std::vector<std::string>& problems, const std::string&
 }
 
 // ---- writing
-void write_weights(const Model& model, io::H5Group root) {
+void write_weights(const Model& model, WeightSink& sink) {
   for (const WeightGroup& g : weight_groups(model.model_impl())) {
-    io::H5Group vars = root.require_group(join(g.path, "vars"));
-    vars.set_attr("name", Value(g.name));
-    write_vars(vars, g.variables);
+    sink.object(g.path, g.name);
+    write_vars(sink, g.variables);
+    for (const auto& [name, value] : g.layer->save_own_variables()) sink.write(name, to_array(value));
   }
   std::string path = "optimizer";
   for (const optimizers::Optimizer* o = optimizer_of(model); o; path += "/inner_optimizer") {
-    io::H5Group vars = root.require_group(path + "/vars");
-    vars.set_attr("name", Value(o->name()));
-    write_vars(vars, o->variables());
+    sink.object(path, o->name());
+    write_vars(sink, o->variables());
     auto* scaled = dynamic_cast<const optimizers::LossScaleOptimizer*>(o);
     o = scaled ? scaled->inner_optimizer().get() : nullptr;
   }
 }
 
 // ---- reading
-WeightMatch match_weights(const Model& model, const io::H5Group& root) {
+WeightMatch match_weights(const Model& model, const WeightIndex& file, bool keep) {
   WeightMatch match;
   std::set<std::string> known;
   for (const WeightGroup& g : weight_groups(model.model_impl())) {
-    std::string vars = vars_path(root, g.path);
+    std::string vars = vars_path(file, g.path);
     if (!vars.empty()) known.insert(vars);
-    std::vector<std::string> in_file = numbered(root, vars);
+    std::vector<std::string> in_file = file.numbered(vars);
     std::set<std::string> there(in_file.begin(), in_file.end());
     for (size_t i = 0; i < g.variables.size(); ++i) {
       const Variable& v = g.variables[i];
       std::string n = std::to_string(i), at = join(g.path, "vars/" + n);
+      WeightFinding f{.path = at, .owner = g.where, .variable = v.name(), .expected = v.shape()};
       if (!there.erase(n)) {
-        match.problems.push_back(fmt::format("missing: {}, {} \"{}\" of shape {}", at, g.where, v.name(), v.shape().str()));
+        f.status = WeightFinding::Missing;
+        f.text = fmt::format("missing: {}, {} \"{}\" of shape {}", at, g.where, v.name(), v.shape().str());
+        match.findings.push_back(std::move(f));
         continue;
       }
-      io::H5DatasetInfo info = root.info(vars + "/" + n);
+      f.path = vars + "/" + n;
+      io::H5DatasetInfo info = file.info(f.path);
+      f.found = info.shape, f.dtype = dtype_name(info.dtype);
       if (info.shape != v.shape()) {
-        match.problems.push_back(fmt::format("shape: {}, {} \"{}\" needs {}, the file has {}", at, g.where, v.name(), v.shape().str(), info.shape.str()));
-        continue;
+        f.status = WeightFinding::Misshapen;
+        f.text = fmt::format("shape: {}, {} \"{}\" needs {}, the file has {}", at, g.where, v.name(), v.shape().str(), info.shape.str());
+      } else {
+        Tensor value = to_tensor(file.read(f.path));
+        if (keep) match.values.emplace_back(v, std::move(value));
       }
-      match.values.emplace_back(v, to_tensor(root.read(vars + "/" + n)));
+      match.findings.push_back(std::move(f));
     }
-    for (const std::string& n : there)
-      match.problems.push_back(fmt::format("surplus: {}/{} of shape {}, {} has {} weights", vars, n, root.info(vars + "/" + n).shape.str(), g.where, g.variables.size()));
+    for (const std::string& n : there) {
+      io::H5DatasetInfo info = file.info(vars + "/" + n);
+      match.findings.push_back({.status = WeightFinding::Surplus, .path = vars + "/" + n, .owner = g.where, .found = info.shape, .dtype = dtype_name(info.dtype),
+                                .text = fmt::format("surplus: {}/{} of shape {}, {} has {} weights", vars, n, info.shape.str(), g.where, g.variables.size())});
+    }
+    LayerImpl::Store own;
+    for (const std::string& n : file.names(vars))
+      if (std::find(in_file.begin(), in_file.end(), n) == in_file.end()) {
+        own.emplace_back(n, to_tensor(file.read(vars + "/" + n)));
+        match.findings.push_back({.path = vars + "/" + n, .owner = g.where, .variable = n, .expected = own.back().second.shape(), .found = own.back().second.shape(), .dtype = dtype_name(own.back().second.dtype())});
+      }
+    if (!own.empty() && keep) match.stores.emplace_back(g.layer, std::move(own));
   }
-  find_surplus(root, "", known, match.problems);
+  for (const auto& [vars, datasets] : file.vars()) {
+    if (known.count(vars) || holds_no_weights(vars)) continue;
+    for (const std::string& n : file.numbered(vars)) {
+      io::H5DatasetInfo info = file.info(vars + "/" + n);
+      match.findings.push_back({.status = WeightFinding::Surplus, .path = vars + "/" + n, .found = info.shape, .dtype = dtype_name(info.dtype),
+                                .text = fmt::format("surplus: {}/{} of shape {} belongs to no layer of the model", vars, n, info.shape.str())});
+    }
+  }
   return match;
 }
 
-WeightMatch match_optimizer(const Model& model, const io::H5Group& root) {
+double nadam_product(double beta_1, double iterations) {
+  double p = 1;
+  for (int64_t t = 1; t <= static_cast<int64_t>(std::min(iterations, 1e7)) && p > 0; ++t) p *= beta_1 * (1 - 0.5 * std::pow(0.96, t));
+  return p;
+}
+
+WeightMatch match_optimizer(const Model& model, const WeightIndex& file) {
   WeightMatch match;
   const optimizers::Optimizer* o = optimizer_of(model);
-  if (!o || !root.contains("optimizer/vars")) return match;
-  std::vector<Variable> vars = o->variables();
-  std::vector<std::string> in_file = numbered(root, "optimizer/vars");
-  // A model that was compiled and never trained has no slots yet.
-  bool untrained = in_file.size() <= 2 && in_file.size() < vars.size();
-  if (in_file.size() != vars.size() && !untrained) {
-    warn(ErrorText{.what = "the state of the optimizer was left as it is: the file holds another number of its variables",
-                   .where = fmt::format("{}, optimizer \"{}\"", root.where("optimizer/vars"), o->name()),
-                   .expected = std::to_string(vars.size()), .received = std::to_string(in_file.size())}.str());
-    return match;
-  }
-  for (size_t i = 0; i < in_file.size(); ++i) {
-    std::string at = "optimizer/vars/" + std::to_string(i);
-    if (!root.contains(at)) continue;
-    io::H5DatasetInfo info = root.info(at);
-    if (info.shape != vars[i].shape()) {
-      if (!untrained)
-        match.problems.push_back(fmt::format("shape: {}, optimizer \"{}\" \"{}\" needs {}, the file has {}", at, o->name(), vars[i].path(), vars[i].shape().str(), info.shape.str()));
-      continue;
+  std::string at = "optimizer";
+  for (; o && file.contains(at + "/vars"); at += "/inner_optimizer") {
+    std::vector<Variable> vars = o->variables();
+    std::vector<std::string> in_file = file.numbered(at + "/vars");
+    // A model that was compiled and never trained has no slots yet.
+    bool untrained = in_file.size() <= 2 && in_file.size() < vars.size();
+    Variable product;
+    if (in_file.size() < vars.size() && !untrained) {
+      // tf.keras keeps the learning rate in the configuration alone, and Nadam's product nowhere.
+      std::erase_if(vars, [](const Variable& v) { return v.path().ends_with("learning_rate"); });
+      if (o->class_name() == "Nadam" && in_file.size() + 1 == vars.size()) product = vars.back(), vars.pop_back();
     }
-    match.values.emplace_back(vars[i], to_tensor(root.read(at)));
+    if (in_file.size() != vars.size() && !untrained) {
+      warn(ErrorText{.what = "the state of the optimizer was left as it is: the file holds another number of its variables",
+                     .where = fmt::format("{}, optimizer \"{}\"", file.where(at + "/vars"), o->name()),
+                     .expected = std::to_string(vars.size()), .received = std::to_string(in_file.size())}.str());
+      return match;
+    }
+    for (size_t i = 0; i < in_file.size(); ++i) {
+      WeightFinding f{.path = at + "/vars/" + in_file[i], .owner = "optimizer \"" + o->name() + "\"", .variable = vars[i].path(), .expected = vars[i].shape()};
+      if (in_file[i] != std::to_string(i)) continue;
+      io::H5DatasetInfo info = file.info(f.path);
+      f.found = info.shape, f.dtype = dtype_name(info.dtype);
+      if (info.shape == vars[i].shape()) {
+        Tensor value = to_tensor(file.read(f.path));
+        if (i == 0 && product.defined()) {
+          double steps = value.astype(DType::Float64).to_vector<double>().at(0);
+          match.values.emplace_back(product, Tensor::full(product.shape(), nadam_product(o->get_config().at("beta_1").as_float(), steps)).astype(product.dtype()));
+        }
+        match.values.emplace_back(vars[i], std::move(value));
+      } else {
+        if (untrained) continue;
+        f.status = WeightFinding::Misshapen;
+        f.text = fmt::format("shape: {}, optimizer \"{}\" \"{}\" needs {}, the file has {}", f.path, o->name(), vars[i].path(), vars[i].shape().str(), info.shape.str());
+      }
+      match.findings.push_back(std::move(f));
+    }
+    auto* scaled = dynamic_cast<const optimizers::LossScaleOptimizer*>(o);
+    o = scaled ? scaled->inner_optimizer().get() : nullptr;
   }
   return match;
 }

@@ -87,7 +87,7 @@ struct Cli : ::testing::Test {
 TEST_F(Cli, HelpAndWrongUse) {
   Ended help = keras("--help");
   EXPECT_EQ(help.code, 0);
-  for (const char* word : {"summary", "explain", "train", "evaluate", "predict"}) EXPECT_THAT(help.out, HasSubstr(word));
+  for (const char* word : {"summary", "explain", "train", "evaluate", "predict", "doctor", "convert", "diff", "verify"}) EXPECT_THAT(help.out, HasSubstr(word));
   EXPECT_THAT(help.err, IsEmpty());
   EXPECT_THAT(keras("train --help").out, AllOf(HasSubstr("--validation-split"), HasSubstr("--class-weight"), HasSubstr("--no-shuffle"), HasSubstr("--history")));
   for (const char* wrong : {"", "paint", "summary", "summary a.keras --no-such-option", "train a.keras --data d.npz --epochs many"}) {
@@ -285,6 +285,87 @@ TEST_F(Cli, ErrorsSayWhatIsWrongAndLeaveNothingBehind) {
   std::string kept = io::read_text_file(path("m.keras"));
   EXPECT_EQ(keras("train m.keras --data wide.npz -o m.keras").code, 1);
   EXPECT_EQ(io::read_text_file(path("m.keras")), kept);
+}
+
+TEST_F(Cli, DoctorTellsEverything) {
+  Sequential m = small();
+  m.save(path("m.keras"));
+  m.save_weights(path("m.weights.h5"));
+  write("arch.json", m.to_json());
+  Ended good = keras("doctor m.keras");
+  EXPECT_EQ(good.code, 0) << good.err;
+  EXPECT_THAT(good.out, AllOf(HasSubstr("Keras 3.15.1"), HasSubstr("dense_1"), HasSubstr("6 fit"), HasSubstr("it loads")));
+  EXPECT_THAT(keras("doctor m.keras --all").out, HasSubstr("layers/dense/vars/0"));
+  Value v = utils::parse_json(keras("doctor m.keras --json").out);
+  EXPECT_EQ(v.get("loads"), Value(true));
+  EXPECT_EQ(v.get("weights").as_list().size(), 6u);  // with the optimizer's steps and rate
+  EXPECT_EQ(keras("doctor m.weights.h5").code, 0);
+  EXPECT_EQ(keras("doctor m.weights.h5 --arch arch.json").code, 0);
+  std::string other = Sequential({Input({4}), Dense(6), Dense(3)}, {.name = "wider"}).to_json();
+  write("other.json", other);
+  Ended bad = keras("doctor m.weights.h5 --model other.json");
+  EXPECT_EQ(bad.code, 1);
+  EXPECT_THAT(bad.out, AllOf(HasSubstr("misshapen"), HasSubstr("layers/dense_1/vars/0"), HasSubstr("does not load")));
+  other.replace(other.find("\"class_name\": \"Dense\""), 21, "\"class_name\": \"Danse\"");
+  write("unknown.json", other);
+  bad = keras("doctor unknown.json --json");
+  EXPECT_EQ(bad.code, 1);
+  EXPECT_THAT(bad.out, AllOf(HasSubstr("unknown"), HasSubstr("register_layer")));
+  std::string whole = io::read_text_file(path("m.keras"));
+  write("cut.keras", whole.substr(0, whole.size() / 2));
+  EXPECT_EQ(keras("doctor cut.keras").code, 1);
+  EXPECT_EQ(keras("doctor none.keras").code, 2);
+}
+
+TEST_F(Cli, ConvertsBetweenAllFormats) {
+  Sequential m = small();
+  m.fit(rows(20, 4), labels(20), {.verbose = 0});
+  m.save(path("m.keras"));
+  std::vector<float> y = m.predict(rows(20, 4)).to_vector<float>();
+  auto step = [&](const std::string& arguments) {
+    Ended e = keras("convert " + arguments);
+    EXPECT_EQ(e.code, 0) << arguments << "\n" << e.err;
+  };
+  step("m.keras m.h5");
+  step("m.h5 again.keras");
+  step("m.keras m.json");
+  step("m.keras m.weights.h5");
+  step("m.weights.h5 m.weights.json --arch m.json --max-shard-size 0.0000001");
+  step("m.weights.json back.keras --arch m.json");
+  step("m.weights.json back.weights.h5 --arch m.keras");
+  step("m.json fresh.keras");
+  EXPECT_TRUE(std::filesystem::exists(path("m_00001.weights.h5")));
+  for (const char* file : {"m.h5", "again.keras", "back.keras"}) EXPECT_EQ(models::load_model(path(file)).predict(rows(20, 4)).to_vector<float>(), y) << file;
+  // Optimizer and loss went along, and training goes on as it would have.
+  Model again = models::load_model(path("again.keras"));
+  ASSERT_TRUE(again.compiled());
+  EXPECT_EQ((*again.fit(rows(20, 4), labels(20), {.verbose = 0, .shuffle = false}))["loss"], (*m.fit(rows(20, 4), labels(20), {.verbose = 0, .shuffle = false}))["loss"]);
+  for (const char* wrong : {"m.keras m.onnx", "m.weights.h5 x.keras", "m.keras m.keras", "none.keras x.h5"}) {
+    Ended e = keras(std::string("convert ") + wrong);
+    EXPECT_EQ(e.code, 1) << wrong;
+    EXPECT_THAT(e.err, StartsWith("keras: ")) << wrong;
+  }
+}
+
+TEST_F(Cli, DiffAndVerify) {
+  Sequential m = small();
+  m.save(path("a.keras"), {.golden = rows(3, 4)});
+  m.get_layer("dense_1").weights()[1].assign(Tensor::from(std::vector<float>{0.25f, 0, -0.5f}, {3}));
+  m.save(path("b.keras"));
+  utils::save_npz(path("x.npz"), {{"x", rows(3, 4)}});
+  EXPECT_EQ(keras("diff a.keras a.keras").code, 0);
+  for (const char* extra : {"", " --input x.npz", " --seed 4"}) {
+    Ended d = keras(std::string("diff a.keras b.keras") + extra);
+    EXPECT_EQ(d.code, 1) << d.err;
+    EXPECT_THAT(d.out, AllOf(HasSubstr("layers/dense_1/vars/1"), HasSubstr("first layer whose output departs: \"dense_1\"")));
+  }
+  EXPECT_EQ(utils::parse_json(keras("diff a.keras b.keras --json").out).get("departure").get("layer"), Value("dense_1"));
+  EXPECT_EQ(keras("diff a.keras none.keras").code, 2);
+  Ended v = keras("verify a.keras");
+  EXPECT_EQ(v.code, 0) << v.err;
+  EXPECT_THAT(v.out, HasSubstr("holds"));
+  EXPECT_EQ(utils::parse_json(keras("verify a.keras --json").out).get("holds"), Value(true));
+  EXPECT_EQ(keras("verify b.keras").code, 2);
 }
 
 TEST_F(Cli, GivesTheRecordedHistories) {

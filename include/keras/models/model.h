@@ -19,6 +19,11 @@
 
 namespace keras {
 
+namespace saving {
+struct SaveOptions;         // keras/saving.h
+struct SaveWeightsOptions;
+}  // namespace saving
+
 namespace models {
 class ModelImpl;
 class FunctionalImpl;
@@ -206,7 +211,11 @@ class Model : public Layer {
 
   std::string to_json(int indent = -1) const;
   void save(const std::string& path) const;
+  /// `model.save("m.keras", {.golden = x})`: with inputs and outputs inside, for `keras verify`. Needs keras/saving.h.
+  void save(const std::string& path, const saving::SaveOptions& options) const;
   void save_weights(const std::string& path) const;
+  /// `model.save_weights("m.weights.json", {.max_shard_size = 2})`: in shards of so many gigabytes. Needs keras/saving.h.
+  void save_weights(const std::string& path, const saving::SaveWeightsOptions& options) const;
   void load_weights(const std::string& path);
 
   models::ModelImpl& model_impl() const;
