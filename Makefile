@@ -33,7 +33,7 @@ test: packages
 # $(1): the preset.
 define sanitized
 	@cmake --preset $(1) >build/.configure.log 2>&1 || { cat build/.configure.log; exit 1; }
-	cmake --build build/$(1) -j $(JOBS)
+	cmake --build --preset $(1) -j $(JOBS)
 	ctest --preset $(1) -j $(JOBS)
 endef
 

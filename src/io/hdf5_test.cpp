@@ -179,19 +179,6 @@ TEST(Hdf5, RefusesOtherFiles) {
   expect_error<ValueError>([&] { H5File::from_bytes({}, "m.h5"); }, {"m.h5", "empty"});
 }
 
-/// Small files that h5py wrote, as the parts that are not zero: (position, bytes in hexadecimal).
-struct Patch {
-  size_t at;
-  const char* hex;
-};
-Bytes patched(size_t size, std::initializer_list<Patch> patches) {
-  Bytes bytes(size);
-  for (const auto& patch : patches)
-    for (size_t i = 0; patch.hex[2 * i]; ++i)
-      bytes[patch.at + i] = static_cast<std::byte>(std::stoi(std::string(patch.hex + 2 * i, 2), nullptr, 16));
-  return bytes;
-}
-
 #include "io/hdf5_test_files.inc"
 
 TEST(Hdf5, RefusesLinksByName) {

@@ -1,0 +1,29 @@
+// What lives here: whole-model `.h5` files from anywhere.
+#include "fuzz/saving/models_for_seeds.h"
+#include "io/file.h"
+
+namespace keras::fuzz {
+namespace {
+
+void run(const Bytes& input) {
+  Quiet quiet;
+  TempFile file(input, ".h5");
+  attempt(file.path(), [&] { models::load_model(file.path()).count_params(); });
+}
+
+void seeds(const Sink& sink) {
+  Quiet quiet;
+  auto put = [&](const std::string& name, const Model& model) {
+    TempFile file({}, ".h5");
+    model.save(file.path());
+    sink(name, io::read_file(file.path()));
+  };
+  for (const auto& [name, model] : seed_models())
+    if (name != "graph") put(name, model);
+  put("trained", trained_model());
+}
+
+const Register registered({"legacy_h5", run, seeds, mutate_hdf5, 120});
+
+}  // namespace
+}  // namespace keras::fuzz
