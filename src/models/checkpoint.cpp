@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <set>
+#include <stdexcept>
 #include <typeinfo>
 
 #include <keras/base/warning.h>
@@ -108,12 +109,24 @@ std::optional<Difference> difference(const Value& before, const Value& now, cons
   return Difference{path, text(before), text(now)};
 }
 
+/// Errors of reading what a checkpoint holds name its file.
+template <class F> void about(const std::string& path, F&& f) {
+  auto text = [&](const char* what) { return ErrorText{.what = std::string("the checkpoint can't be restored: ") + what, .where = path}.str(); };
+  try {
+    f();
+  } catch (const Error& e) {
+    if (std::string(e.what()).find(path) != std::string::npos) throw;
+    throw ValueError(text(e.what()));
+  } catch (const std::logic_error& e) {  // a list that is shorter than its meaning asks for
+    throw ValueError(text(e.what()));
+  }
+}
+
 // ---- arrays
 
-io::Array array_of(const void* data, DType dtype, const Shape& shape) {
-  io::Bytes bytes(static_cast<size_t>(shape.numel()) * dtype_size(dtype));
-  if (!bytes.empty()) std::memcpy(bytes.data(), data, bytes.size());
-  return io::Array(dtype, shape, std::move(bytes));
+io::Array array_of(const Tensor& t) {
+  const auto* data = static_cast<const std::byte*>(t.raw());
+  return io::Array(t.dtype(), t.shape(), io::Bytes(data, data + t.nbytes()));
 }
 Tensor tensor_of(const io::Array& a) {
   Tensor t = Tensor::empty(a.dtype, a.shape);
@@ -125,6 +138,9 @@ std::vector<uint32_t> words_of(const io::Array& a) {
   auto w = a.as<uint32_t>();
   return {w.begin(), w.end()};
 }
+
+std::string hex(uint64_t sum) { return fmt::format("{:016x}", sum); }
+std::string sum_of(const io::Array& a) { return hex(checksum(a.data.data(), a.data.size())); }
 
 std::string variable_name(size_t i) { return fmt::format("variables/{}", i); }
 std::string callback_name(size_t i, size_t k) { return fmt::format("callbacks/{}/{}", i, k); }
@@ -147,7 +163,7 @@ Value describe_data(const std::vector<Tensor>& arrays) {
   List out;
   for (const Tensor& t : arrays) {
     if (!t.defined()) out.push_back(Value());
-    else out.push_back(Dict{{"dtype", Value(t.dtype())}, {"shape", Value(t.shape())}, {"checksum", fmt::format("{:016x}", checksum(t.raw(), t.nbytes()))}});
+    else out.push_back(Dict{{"dtype", Value(t.dtype())}, {"shape", Value(t.shape())}, {"checksum", hex(checksum(t.raw(), t.nbytes()))}});
   }
   return out;
 }
@@ -195,21 +211,20 @@ FitCheckpoint::FitCheckpoint(const CheckpointOptions& options, FitRun run) : o_(
   last_ = Clock::now();
 }
 
-FitCheckpoint::~FitCheckpoint() {
-  if (lock_ >= 0) ::close(lock_);
+FitCheckpoint::~FitCheckpoint() = default;
+FitCheckpoint::Lock::~Lock() {
+  if (file >= 0) ::close(file);
 }
 
 std::string FitCheckpoint::file(int64_t number) const { return (fs::path(o_.directory) / fmt::format("{}{}{}", kPrefix, number % 2, kSuffix)).string(); }
 
 void FitCheckpoint::lock() {
   std::string path = (fs::path(o_.directory) / "lock").string();
-  lock_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (lock_ < 0) throw RuntimeError(ErrorText{.what = "the folder for checkpoints can't be written: " + std::generic_category().message(errno), .where = o_.directory}.str());
+  lock_.file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (lock_.file < 0) throw RuntimeError(ErrorText{.what = "the folder for checkpoints can't be written: " + std::generic_category().message(errno), .where = o_.directory}.str());
   // The lock ends with the process, however that ends. File systems without locks go unlocked.
-  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    ::close(std::exchange(lock_, -1));
+  if (::flock(lock_.file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
     throw RuntimeError(ErrorText{.what = "another run trains with this checkpoint at this moment", .where = o_.directory, .fix = "wait for it, or give another folder"}.str());
-  }
   // What a killed run was writing.
   std::error_code none;
   for (const auto& e : fs::directory_iterator(o_.directory, none)) {
@@ -237,7 +252,10 @@ void FitCheckpoint::read() {
         throw ValueError(ErrorText{.what = "a checkpoint of another release of this library", .where = path, .expected = std::to_string(kFormat), .received = std::to_string(format)}.str());
       for (const io::ZipEntry& e : zip.entries())
         if (e.name.ends_with(".npy")) found->arrays.set(e.name.substr(0, e.name.size() - 4), io::parse_npy(zip.read(e.name), path + ": " + e.name));
-      if (static_cast<int64_t>(found->arrays.size()) != found->state.get("arrays").as_int()) throw ValueError(path + ": arrays are missing");
+      // The archive's own checksums leave out the names of its members.
+      for (const auto& [name, sum] : found->state.get("arrays").as_dict())
+        if (const io::Array* a = found->arrays.find(name); !a || Value(sum_of(*a)) != sum)
+          throw ValueError(ErrorText{.what = "the array '" + name + "' is missing or damaged", .where = path}.str());
       whole.push_back({found->state.get("number").as_int(), std::move(found)});
     } catch (const Error& e) {
       problems.push_back(e.what());
@@ -258,12 +276,14 @@ void FitCheckpoint::read() {
   if (auto d = difference(s.get("settings"), Value(run_.settings), ""))
     throw ValueError(ErrorText{.what = "the checkpoint belongs to another run: " + d->path + " differs", .where = o_.directory, .expected = d->before + ", as when it was taken", .received = d->now,
                                .fix = "go on with the same model, data and options, or give another folder"}.str());
-  found_ = true;
-  finished_ = s.get("finished").as_bool();
-  const Value& p = s.get("position");
-  position_ = {static_cast<int>(p.get("epoch").as_int()), p.get("begun").as_bool(), p.get("step").as_int(), p.get("at").as_int(), {}, {}};
-  if (const io::Array* words = state_->arrays.find("random/pass")) position_.pass_seed = words_of(*words);
-  for (const auto& [k, v] : s.get("last").as_dict()) position_.last.emplace_back(k, v.as_float());
+  about(state_->path, [&] {
+    found_ = true;
+    finished_ = s.get("finished").as_bool();
+    const Value& p = s.get("position");
+    position_ = {static_cast<int>(p.get("epoch").as_int()), p.get("begun").as_bool(), p.get("step").as_int(), p.get("at").as_int(), {}, {}};
+    if (const io::Array* words = state_->arrays.find("random/pass")) position_.pass_seed = words_of(*words);
+    for (const auto& [k, v] : s.get("last").as_dict()) position_.last.emplace_back(k, v.as_float());
+  });
 }
 
 std::vector<std::shared_ptr<core::VariableImpl>> FitCheckpoint::variables() const {
@@ -283,6 +303,9 @@ std::vector<std::shared_ptr<core::VariableImpl>> FitCheckpoint::variables() cons
 }
 
 void FitCheckpoint::resume_callbacks() {
+  about(state_->path, [&] { resume_each_callback(); });
+}
+void FitCheckpoint::resume_each_callback() {
   const Value& s = state_->state;
   const List& states = s.get("callbacks").as_list();
   for (size_t i = 0; i < run_.callbacks.size(); ++i) {
@@ -298,16 +321,23 @@ void FitCheckpoint::resume_callbacks() {
 
 void FitCheckpoint::restore(const core::Compiled* step) {
   step_ = step;
+  about(state_->path, [&] { restore_variables(); });
+}
+void FitCheckpoint::restore_variables() {
   auto vars = variables();
-  Value now = io::parse_json(io::to_json(describe_variables(vars)), "checkpoint");
-  if (auto d = difference(state_->state.get("variables"), now, "variables"))
-    throw ValueError(ErrorText{.what = "the checkpoint holds other variables: " + d->path + " differs", .where = state_->path, .expected = d->before + ", as when it was taken", .received = d->now}.str());
+  const List& saved = state_->state.get("variables").as_list();
+  // Paths may hold counters of automatic names, which say nothing; kind and order do.
+  if (saved.size() != vars.size())
+    throw ValueError(ErrorText{.what = "the checkpoint holds another number of variables", .where = state_->path, .expected = std::to_string(vars.size()), .received = std::to_string(saved.size())}.str());
   for (size_t i = 0; i < vars.size(); ++i) {
     const io::Array& a = state_->arrays.at(variable_name(i));
-    if (a.dtype != vars[i]->value.dtype() || a.shape != vars[i]->value.shape())
-      throw ValueError(ErrorText{.what = "the checkpoint contradicts itself", .where = state_->path + ": " + variable_name(i), .expected = vars[i]->value.shape().str(), .received = a.shape.str()}.str());
-    if (!a.data.empty()) std::memcpy(vars[i]->writable(), a.data.data(), a.data.size());
+    const Tensor& now = vars[i]->value;
+    if (a.dtype != now.dtype() || a.shape != now.shape())
+      throw ValueError(ErrorText{.what = "the checkpoint holds another variable", .where = fmt::format("{}, {}: {}", state_->path, variable_name(i), saved[i].get("path").str()),
+                                 .expected = fmt::format("{} of shape {} for {}", dtype_name(now.dtype()), now.shape().str(), vars[i]->path), .received = fmt::format("{} of shape {}", dtype_name(a.dtype), a.shape.str())}.str());
   }
+  for (size_t i = 0; i < vars.size(); ++i)
+    if (const io::Array& a = state_->arrays.at(variable_name(i)); !a.data.empty()) std::memcpy(vars[i]->writable(), a.data.data(), a.data.size());
   run_.trainer.stop_training = state_->state.get("stop_training").as_bool();
   run_.trainer.peeked = true;
   restore_random();
@@ -323,6 +353,7 @@ void FitCheckpoint::restore_random() const {
   r.numpy = words_of(state_->arrays.at("random/numpy"));
   if (const io::Array* words = state_->arrays.find("random/global_seed_generator")) {
     auto w = words->as<uint32_t>();
+    if (w.size() != 2) throw ValueError("random/global_seed_generator holds " + std::to_string(w.size()) + " words, not 2");
     r.global_seed_generator = {w[0], w[1]};
   }
   if (const Value& seed = state_->state.get("random_seed"); seed.is_int()) r.random_seed = seed.as_int();
@@ -341,18 +372,23 @@ void FitCheckpoint::moved(const FitPosition& position, bool batch) {
 
 void FitCheckpoint::write(const FitPosition& p, bool finished) {
   Clock::time_point start = Clock::now();
-  io::Arrays arrays;
+  io::ZipWriter zip;
+  Dict sums;
+  auto put = [&](const std::string& name, const io::Array& array) {
+    sums.set(name, sum_of(array));
+    zip.add(name + ".npy", io::npy_bytes(array));
+  };
   auto vars = variables();
-  for (size_t i = 0; i < vars.size(); ++i) arrays.set(variable_name(i), array_of(vars[i]->value.raw(), vars[i]->value.dtype(), vars[i]->value.shape()));
+  for (size_t i = 0; i < vars.size(); ++i) put(variable_name(i), array_of(vars[i]->value));
   random::State r = random::get_state();
-  arrays.set("random/python", words_array(r.python));
-  arrays.set("random/numpy", words_array(r.numpy));
-  if (r.global_seed_generator) arrays.set("random/global_seed_generator", words_array({(*r.global_seed_generator)[0], (*r.global_seed_generator)[1]}));
-  if (!p.pass_seed.empty()) arrays.set("random/pass", words_array(p.pass_seed));
+  put("random/python", words_array(r.python));
+  put("random/numpy", words_array(r.numpy));
+  if (r.global_seed_generator) put("random/global_seed_generator", words_array({(*r.global_seed_generator)[0], (*r.global_seed_generator)[1]}));
+  if (!p.pass_seed.empty()) put("random/pass", words_array(p.pass_seed));
   List callbacks;
   for (size_t i = 0; i < run_.callbacks.size(); ++i) {
     Tensors tensors = run_.callbacks[i]->get_state_tensors();
-    for (size_t k = 0; k < tensors.size(); ++k) arrays.set(callback_name(i, k), array_of(tensors[k].raw(), tensors[k].dtype(), tensors[k].shape()));
+    for (size_t k = 0; k < tensors.size(); ++k) put(callback_name(i, k), array_of(tensors[k]));
     callbacks.push_back(Dict{{"state", run_.callbacks[i]->get_state()}, {"tensors", tensors.size()}});
   }
   Dict state{{"format", kFormat},
@@ -366,10 +402,8 @@ void FitCheckpoint::write(const FitPosition& p, bool finished) {
              {"variables", describe_variables(vars)},
              {"callbacks", callbacks},
              {"history", run_.history->get_state()},
-             {"arrays", arrays.size()}};
-  io::ZipWriter zip;
+             {"arrays", sums}};
   zip.add_text(std::string(kState), io::to_json(state));
-  for (const auto& [name, array] : arrays) zip.add(name + ".npy", io::npy_bytes(array));
   zip.write(file(number_));
   ++number_;
   since_ = 0;

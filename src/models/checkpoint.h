@@ -20,7 +20,7 @@ struct FitPosition {
   bool begun = false;               // its on_epoch_begin has run
   int64_t step = 0;                 // batches of it that are done
   int64_t at = 0;                   // batches of the pass over the data that are done
-  std::vector<uint32_t> pass_seed;  // NumPy's generator before the pass drew its order; empty: none has begun
+  std::vector<uint32_t> pass_seed;  // the generator from which the pass drew its order, as it was before; empty: none has begun
   Logs::Items last;                 // logs of the last whole epoch
 };
 
@@ -57,6 +57,7 @@ class FitCheckpoint {
   void restore(const core::Compiled* step);
   /// The random state of the pass under way, to draw its order again; call restore_random afterwards.
   void restore_pass() const;
+  /// The random state alone: again after the order of the pass under way was drawn once more.
   void restore_random() const;
 
   /// After each batch and epoch: writes when it is time.
@@ -70,10 +71,15 @@ class FitCheckpoint {
   std::vector<std::shared_ptr<core::VariableImpl>> variables() const;
   std::string file(int64_t number) const;
   void lock();
+  void resume_each_callback();
+  void restore_variables();
   void read();
   CheckpointOptions o_;
   FitRun run_;
-  int lock_ = -1;
+  struct Lock {
+    int file = -1;
+    ~Lock();
+  } lock_;
   bool found_ = false, finished_ = false;
   int64_t number_ = 0, since_ = 0;  // of the next file; batches since the last one
   Clock::time_point last_{};
