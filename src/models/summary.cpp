@@ -11,6 +11,7 @@
 
 #include <keras/models/model.h>
 
+#include "base/message.h"
 #include "models/functional.h"
 #include "models/trainer.h"
 
@@ -358,9 +359,7 @@ std::string Model::summary_text(const SummaryOptions& o) const {
   return plain_style ? plain(*this, t, o) : boxed(*this, t, o);
 }
 void Model::summary(const SummaryOptions& o) const {
-  std::string s = summary_text(o);
-  std::fwrite(s.data(), 1, s.size(), stdout);
-  std::fflush(stdout);
+  print_message(summary_text(o));
 }
 
 }  // namespace keras
