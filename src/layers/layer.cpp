@@ -319,7 +319,7 @@ Tensors LayerImpl::operator()(core::CallArgs args) {
   core::CallArgs given = args.map_tensors(convert);
   Tensors inputs = given.inputs();
   // 3. Check the inputs against what the layer accepts.
-  need_input(*this, inputs.size());
+  need_input(*this, given.tensors().size());
   check_input_spec(inputs);
   // 4. Build once, under the layer's name.
   if (!built_) {
