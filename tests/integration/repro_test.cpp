@@ -155,13 +155,8 @@ TEST_P(RecordedRun, GivesTheNumbersOfKeras) {
   const Value& run = recorded_runs().at("runs").as_dict().at(GetParam());
   utils::clear_session();
   utils::set_random_seed(recorded_runs().at("seed").as_int());
-  Model model;
-  try {
-    model = models::model_from_json(utils::to_json(recorded_runs().at("architectures").as_list().at(static_cast<size_t>(run.get("architecture").as_int()))));
-  } catch (const ValueError& e) {
-    if (std::string(e.what()).find("Unknown layer class") == std::string::npos) throw;
-    GTEST_SKIP() << e.what();
-  }
+  const Value& architecture = recorded_runs().at("architectures").as_list().at(static_cast<size_t>(run.get("architecture").as_int()));
+  Model model = models::model_from_json(utils::to_json(architecture));
   std::vector<std::string> paths;
   for (const Variable& w : model.weights()) paths.push_back(w.path());
   expect_weights(run.get("initial"), paths, model.get_weights(), 1e-6);

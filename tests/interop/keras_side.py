@@ -239,9 +239,10 @@ def check_ours(folder, name, errors):
 def check(folder, part, parts):
     errors = []
     count = 0
-    for i, file in enumerate(sorted(f for f in os.listdir(f"{folder}/again") if f.endswith(".keras"))):
-        if i % parts == part and BACKEND == "jax":
-            check_again(folder, file, errors)
+    if BACKEND == "jax":
+        for i, file in enumerate(sorted(f for f in os.listdir(f"{folder}/again") if f.endswith(".keras"))):
+            if i % parts == part:
+                check_again(folder, file, errors)
     names = sorted(f[:-4] for f in os.listdir(f"{folder}/ours") if f.endswith(".npz"))
     for i, name in enumerate(names):
         backend = "tensorflow" if float(np.load(f"{folder}/ours/{name}.npz")["tensorflow"]) else "jax"

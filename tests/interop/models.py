@@ -149,7 +149,7 @@ row("activations", every_activation, floats(6))
 
 # ---- recurrent
 chain("simple_rnn", lambda: [L.SimpleRNN(4, return_sequences=True, activation="relu"), L.SimpleRNN(3, go_backwards=True), L.Dense(2)], floats(7, 3), legacy=True)
-chain("lstm", lambda: [L.LSTM(4, return_sequences=True), L.LSTM(3, use_bias=False, unit_forget_bias=False, recurrent_activation="hard_sigmoid"), L.Dense(2)], floats(7, 3), legacy=True)
+chain("lstm", lambda: [L.LSTM(4, return_sequences=True), L.LSTM(3, use_bias=False, unit_forget_bias=False, recurrent_activation="softsign"), L.Dense(2)], floats(7, 3), legacy=True)
 chain("gru", lambda: [L.GRU(4, return_sequences=True), L.GRU(3, reset_after=False), L.Dense(2)], floats(7, 3), legacy=True)
 # (SimpleRNN does not save its seed.)
 chain("recurrent_dropout", lambda: [L.LSTM(4, return_sequences=True, dropout=0.2, seed=1), L.GRU(4, return_sequences=True, recurrent_dropout=0.2, seed=2), L.Dense(2)], floats(5, 3), legacy=True, tf=False)
@@ -161,8 +161,9 @@ chain("bidirectional", lambda: [
 ], floats(7, 3), legacy=True)
 chain("stacked_cells", lambda: [L.RNN([L.LSTMCell(4), L.GRUCell(3)], return_sequences=True), L.RNN(L.SimpleRNNCell(3), return_sequences=True), L.TimeDistributed(L.Dense(2, activation="tanh"))], floats(7, 3))
 chain("time_distributed_model", lambda: [L.TimeDistributed(keras.Sequential([keras.Input((4,)), L.Dense(3), L.BatchNormalization(), L.Dense(2)]))], floats(5, 4))
-chain("conv_lstm1d", lambda: [L.ConvLSTM1D(3, 3, padding="same", return_sequences=True), L.ConvLSTM1D(2, 2), L.Flatten(), L.Dense(2)], floats(4, 7, 2), legacy=True)
-chain("conv_lstm2d", lambda: [L.ConvLSTM2D(3, (3, 2)), L.Flatten(), L.Dense(2)], floats(4, 6, 5, 2), legacy=True)
+chain("conv_lstm1d", lambda: [L.ConvLSTM1D(3, 3, padding="same", return_sequences=True, recurrent_activation="sigmoid"), L.ConvLSTM1D(2, 2, recurrent_activation="sigmoid"), L.Flatten(), L.Dense(2)], floats(4, 7, 2), legacy=True)
+# (hard_sigmoid, which is the default here, was another function in Keras 2.)
+chain("conv_lstm2d", lambda: [L.ConvLSTM2D(3, (3, 2)), L.Flatten(), L.Dense(2)], floats(4, 6, 5, 2), legacy=True, tf=False)
 chain("conv_lstm3d", lambda: [L.ConvLSTM3D(2, 2), L.Flatten(), L.Dense(2)], floats(3, 4, 3, 4, 1))
 # Keras on JAX forgets states in compiled steps.
 row("stateful", lambda: keras.Sequential([keras.Input(batch_shape=(BATCH, 5, 3)), L.LSTM(4, stateful=True, return_sequences=True), L.GRU(3, stateful=True), L.Dense(2)]), floats(5, 3), backend="tensorflow")
@@ -227,7 +228,12 @@ chain("normalization_given", lambda: [L.Normalization(axis=None, mean=1.5, varia
 chain("rescaling", lambda: [L.Rescaling(0.5, offset=0.1), L.Resizing(5, 7), L.Flatten(), L.Dense(2)], floats(9, 9, 2))
 chain("discretization", lambda: [L.Discretization(bin_boundaries=[-1.0, 0.0, 0.5]), L.CategoryEncoding(num_tokens=4, output_mode="multi_hot"), L.Dense(2)], floats(6))
 chain("center_crop", lambda: [L.CenterCrop(5, 4), L.Flatten(), L.Dense(2)], floats(9, 8, 2))
-# Images stay float numbers of 0 to 255.
+chain("spectrograms", lambda: [L.STFTSpectrogram(mode="magnitude", frame_length=32, frame_step=16, fft_length=32), L.Flatten(), L.Dense(2)], floats(128, 1))
+chain("mel_spectrogram", lambda: [L.MelSpectrogram(fft_length=64, sequence_stride=32, num_mel_bins=8, sampling_rate=1000, max_freq=500.0), L.Flatten(), L.Dense(2)], floats(200))
+# Keras looks words and numbers up with TensorFlow, which compiled steps of JAX can't.
+chain("integer_lookup", lambda: [L.IntegerLookup(vocabulary=[3, 1, 7], output_mode="multi_hot"), L.Dense(2)], integers(10, 5), dtype="int32", backend="tensorflow")
+chain("hashing", lambda: [L.Hashing(num_bins=6, mask_value=2), L.Embedding(6, 3), L.Flatten(), L.Dense(2)], integers(10, 5), dtype="int32", backend="tensorflow", optimizer=lambda: O.SGD(0.1))
+# Images stay float numbers of 0 to 255. (RandomGrayscale does not save its seed.)
 IMAGE = floats(8, 7, 3, scale=40.0, offset=128.0)
 for name, stack in {
     "flip": lambda: [L.RandomFlip(seed=1)],
@@ -238,12 +244,16 @@ for name, stack in {
     "brightness": lambda: [L.RandomBrightness(0.3, seed=6)],
     "hue": lambda: [L.RandomHue(0.3, seed=9)],
     "saturation": lambda: [L.RandomSaturation((0.2, 0.8), seed=10)],
-    "grayscale": lambda: [L.RandomGrayscale(0.5, seed=11)],
     "posterization": lambda: [L.RandomPosterization(3, seed=12)],
     "erasing": lambda: [L.RandomErasing(0.8, seed=13)],
     "sharpness": lambda: [L.RandomSharpness(0.6, seed=14)],
     "solarization": lambda: [L.Solarization(0.2, 0.4, seed=15)],
     "auto_contrast": lambda: [L.AutoContrast()],
+    "color_jitter": lambda: [L.RandomColorJitter(brightness_factor=0.2, contrast_factor=0.2, saturation_factor=(0.3, 0.6), hue_factor=0.2, seed=16)],
+    "gaussian_blur": lambda: [L.RandomGaussianBlur(1.0, 3, 1.0, seed=17)],
+    "perspective": lambda: [L.RandomPerspective(0.8, 0.4, seed=18)],
+    "invert": lambda: [L.RandomInvert(0.5, seed=19)],
+    "rand_augment": lambda: [L.RandAugment(num_ops=2, factor=0.4, seed=20)],
 }.items():
     chain(f"image_{name}", lambda s=stack: [*s(), L.Rescaling(1 / 127.5, offset=-1.0), L.Flatten(), L.Dense(2)], IMAGE)
 
