@@ -642,7 +642,15 @@ Dict legacy_training_config(const Dict& compile_config) {
       for (const Value& e : v.as_list()) l.push_back(self(self, e));
       return l;
     }
-    if (!v.is_dict() || v.get("class_name").is_string()) return v;
+    if (!v.is_dict()) return v;
+    if (v.get("class_name").is_string() && v.get("config").is_dict()) {
+      // Options that the losses of tf.keras don't have.
+      Dict d = v.as_dict(), config = v.get("config").as_dict();
+      config.erase("dtype");
+      if (v.get("class_name") == Value("SparseCategoricalCrossentropy") && config.contains("axis") && config.at("axis") == Value(-1)) config.erase("axis");
+      d.set("config", config);
+      return d;
+    }
     Dict d;
     for (const auto& [k, e] : v.as_dict()) d.set(k, self(self, e));
     return d;
