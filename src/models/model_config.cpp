@@ -263,6 +263,7 @@ std::shared_ptr<ModelImpl> functional_from_config(const Dict& config) {
     Value call;
   };
   std::vector<Pending> pending;
+  Tensors made_tensors;  // of a layer's call on its own output nothing else is kept until the model has it
   // Layers are made in the order of the file, and built from their build_config at once; then the calls are made as their inputs appear.
   for (const Value& l : config.at("layers").as_list()) {
     const std::string& cls = l.get("class_name").as_string();
@@ -295,7 +296,7 @@ std::shared_ptr<ModelImpl> functional_from_config(const Dict& config) {
         for (const auto& [key, v] : k.as_dict()) args.kwargs.emplace_back(key, reader.arg(v));
       const auto& op = reader.made.at(p.layer);
       size_t calls = op->nodes().size();
-      op->rerun(args);
+      for (const Tensor& t : op->rerun(args)) made_tensors.push_back(t);
       if (op->nodes().size() == calls) throw ValueError(ErrorText{.what = "a call of the graph has no input from the graph", .where = "layer \"" + p.layer + "\""}.str());
       reader.node_of[{p.layer, p.node}] = static_cast<int>(op->nodes().size()) - 1;
     }
