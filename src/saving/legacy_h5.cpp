@@ -178,6 +178,10 @@ static std::string slot_in(const std::string& path) {
 // the configuration. Keras 3 reads no state from such files.
 static void write_optimizer(H5Group group, const optimizers::Optimizer& optimizer) {
   const std::string& cls = optimizer.class_name();
+  // State that tf.keras has no names for (averages of weights, factored slots, scales of losses) stands as Keras 3 writes it.
+  std::vector<Variable> state = optimizer.variables();
+  auto nameless = std::count_if(state.begin(), state.end(), [](const Variable& v) { return slot_in(v.path()).empty(); });
+  if (nameless > (cls == "Nadam" ? 1 : 0)) return write_subset(group, state);
   bool adam = cls.find("dam") != std::string::npos;
   auto word = [&](const std::string& slot) -> std::string {
     static const std::map<std::string, const char*> old{{"iteration", "iter"}, {"velocity_hat", "vhat"}, {"average_gradient", "mg"}, {"accumulated_grad", "accum_grad"}, {"accumulated_delta_var", "accum_var"}, {"norm", "v"}};
@@ -280,8 +284,10 @@ static bool match_named_slots(const optimizers::Optimizer& optimizer, const H5Gr
     if (slot == "iteration") iterations = value.astype(DType::Float64).to_vector<double>().at(0);
     match.values.emplace_back(v, value.astype(v.dtype()));
   }
+  // tf.keras' SGD keeps momenta also where it uses none.
+  auto unused = [&](const std::string& slot) { return slot == "product" || (slot == "momentum" && optimizer.class_name() == "SGD" && next[slot] == 0); };
   for (const auto& [slot, list] : in_file)
-    if (slot != "product" && list.size() != next[slot]) return false;
+    if (list.size() != next[slot] && !unused(slot)) return false;
   if (product.defined()) {
     // The product of Nadam's schedule of momenta is not kept by all; it follows from the number of steps.
     double p = nadam_product(optimizer.get_config().at("beta_1").as_float(), iterations);

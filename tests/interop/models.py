@@ -287,7 +287,8 @@ OPTIMIZERS = {
     "cosine": lambda: O.Adam(S.CosineDecay(0.0, 6, warmup_target=0.05, warmup_steps=3)),
     "cosine_restarts": lambda: O.AdamW(S.CosineDecayRestarts(0.05, 3)),
 }
-KERAS2_OPTIMIZERS = ("sgd", "sgd_nesterov", "rmsprop", "adam", "adamw", "adamax", "nadam", "adagrad", "adadelta", "adafactor", "ftrl", "lion", "global_clipnorm", "clipvalue", "ema", "exponential_decay", "piecewise", "polynomial", "inverse_time")
+# Those that tf.keras reads from .h5 with their state.
+KERAS2_OPTIMIZERS = ("sgd", "sgd_nesterov", "rmsprop", "adam", "adamax", "adagrad", "adadelta", "ftrl", "global_clipnorm", "clipvalue", "exponential_decay", "piecewise", "polynomial", "inverse_time")
 # (Keras can't write the state of Adafactor as .h5, and can't read Lamb from it.)
 for name, optimizer in OPTIMIZERS.items():
     chain(f"optimizer_{name}", lambda: [L.Dense(5, activation="tanh"), L.Dense(3)], floats(6), optimizer=optimizer, legacy=name not in ("adafactor", "lamb"), tf=name in KERAS2_OPTIMIZERS)
