@@ -15,7 +15,7 @@ struct Options {
 int run(const Options& o) {
   Model m = open_model(o.model, o.weights, false);
   Data d = read_data(o.input, m, false);
-  Tensors y = m.predict_all(d.x, {.batch_size = o.batch});
+  Tensors y = m.predict_all(d.x, {.batch_size = o.batch, .verbose = 0});
   if (o.output.ends_with(".npz")) {
     utils::NamedTensors out;
     std::vector<std::string> names = m.output_names();

@@ -22,7 +22,7 @@ int main() {
   std::printf("scores %s, output %s\n", scores.shape().str().c_str(), by_hand.shape().str().c_str());
   Model model({query, value}, Tensors{by_hand, by_dot, by_layer});
   random::RandomState np(0);
-  Tensors out = model.predict_all(Tensors{np.normal(0, 1, {32, 4, 6}).astype(DType::Float32), np.normal(0, 1, {32, 7, 6}).astype(DType::Float32)});
+  Tensors out = model.predict_all(Tensors{np.normal(0, 1, {32, 4, 6}).astype(DType::Float32), np.normal(0, 1, {32, 7, 6}).astype(DType::Float32)}, {.verbose = 0});
   auto hand = out[0].to_vector<double>(), dot = out[1].to_vector<double>(), layer = out[2].to_vector<double>();
   double worst = 0;
   for (size_t i = 0; i < hand.size(); ++i) worst = std::max({worst, std::abs(hand[i] - dot[i]), std::abs(hand[i] - layer[i])});

@@ -52,7 +52,7 @@ int main() {
   for (int i = 0; i < 160; ++i) {
     std::vector<int32_t> ids;
     for (size_t k = written.size() > w ? written.size() - w : 0; k < written.size(); ++k) ids.push_back(static_cast<int32_t>(alphabet.find(written[k])));
-    Tensor logits = model.predict(Tensor::from(ids, {1, static_cast<int64_t>(ids.size())})).row(0);
+    Tensor logits = model.predict(Tensor::from(ids, {1, static_cast<int64_t>(ids.size())}), {.verbose = 0}).row(0);
     std::vector<double> p = ops::softmax(logits.row(logits.shape()[0] - 1) / 0.5f).to_vector<double>();
     double left = np.uniform(0, 1, {1}).item();
     size_t letter = 0;

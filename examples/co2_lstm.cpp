@@ -44,7 +44,7 @@ int main(int argc, char** argv) {
   model.compile({.optimizer = optimizers::Adam({.learning_rate = 0.003}), .loss = "mse"});
   model.fit(x_train, y_train, {.batch_size = 32, .epochs = 12, .verbose = 2});
 
-  std::vector<float> forecast = model.predict(x_test).to_vector<float>();
+  std::vector<float> forecast = model.predict(x_test, {.verbose = 0}).to_vector<float>();
   double learned = 0, persistence = 0, seasonal = 0;
   for (size_t i = 0; i < forecast.size(); ++i) {
     size_t start = static_cast<size_t>(first_test) + i, target = start + window + ahead - 1;

@@ -41,7 +41,7 @@ int main(int argc, char** argv) {
 
   model.save("digits.keras");
   Model again = models::load_model("digits.keras");
-  Tensor before = model.predict(x_test), after = again.predict(x_test);
+  Tensor before = model.predict(x_test, {.verbose = 0}), after = again.predict(x_test, {.verbose = 0});
   double worst = 0;
   auto a = before.to_vector<double>(), b = after.to_vector<double>();
   for (size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::abs(a[i] - b[i]));

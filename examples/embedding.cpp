@@ -12,7 +12,7 @@ int main() {
   Sequential model({embedding});
   model.compile({.optimizer = "rmsprop", .loss = "mse"});
   Tensor ids = {{0, 1, 0, 1, 1, 0, 3}};
-  Tensor output = model.predict(ids);
+  Tensor output = model.predict(ids, {.verbose = 0});
   Tensor table = embedding.embeddings();
   std::cout << "the table, " << table.shape().str() << ":\n" << table << "\n\npredict([[0, 1, 0, 1, 1, 0, 3]]), " << output.shape().str() << ":\n" << output << "\n\n";
 
@@ -22,7 +22,7 @@ int main() {
     good = good && output.row(0).row(i).to_vector<float>() == table.row(index[static_cast<size_t>(i)]).to_vector<float>();
   std::cout << "each row of the output is that row of the table: " << (good ? "yes" : "no") << "\n\n";
   try {
-    model.predict(Tensor{{0, 1, 0, 1, 1, 0, 4}});
+    model.predict(Tensor{{0, 1, 0, 1, 1, 0, 4}}, {.verbose = 0});
     good = false;
   } catch (const ValueError& e) {
     std::cout << "an index outside the table:\n" << e.what() << "\n";

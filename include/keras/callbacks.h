@@ -50,6 +50,7 @@ struct EarlyStoppingOptions {
 class EarlyStopping : public MonitorCallback {
  public:
   explicit EarlyStopping(const EarlyStoppingOptions& options = {});
+  KERAS_EMPTY_BRACES(EarlyStopping)
   int stopped_epoch() const { return stopped_epoch_; }
   int best_epoch() const { return best_epoch_; }
   void on_train_begin(Logs&) override;
@@ -72,8 +73,8 @@ struct ModelCheckpointOptions {
   bool save_best_only = false;
   bool save_weights_only = false;
   std::string mode = "auto";
-  /// 0: at the end of each epoch; else after so many batches.
-  int64_t save_freq = 0;
+  /// "epoch": at the end of each epoch; a number: after so many batches.
+  Value save_freq = "epoch";
   std::optional<double> initial_value_threshold{};
 };
 /// Saves the model while it trains. The path may hold `{epoch:02d}`, `{val_loss:.2f}` and the like.
@@ -90,8 +91,9 @@ class ModelCheckpoint : public MonitorCallback {
   void save(int epoch, std::optional<int64_t> batch, const Logs& logs);
   std::string filepath_;
   ModelCheckpointOptions o_;
+  bool due(int64_t batch);
   int epoch_ = 0;
-  int64_t since_ = 0;
+  int64_t every_ = 0, since_ = 0, last_batch_ = -1;  // 0: at the end of epochs
 };
 
 struct ReduceLROnPlateauOptions {
@@ -108,6 +110,7 @@ struct ReduceLROnPlateauOptions {
 class ReduceLROnPlateau : public MonitorCallback {
  public:
   explicit ReduceLROnPlateau(const ReduceLROnPlateauOptions& options = {});
+  KERAS_EMPTY_BRACES(ReduceLROnPlateau)
   void on_train_begin(Logs&) override;
   void on_epoch_end(int epoch, Logs& logs) override;
   Value get_state() const override;
@@ -156,27 +159,80 @@ class CSVLogger : public Callback {
   std::string text_;   // what this run has written
 };
 
+struct TerminateOnNaNOptions {
+  /// RuntimeError at once, which no other callback sees the end of.
+  bool raise_error = false;
+};
 /// Stops training when the loss is NaN or infinite.
 class TerminateOnNaN : public Callback {
  public:
-  void on_train_batch_end(int64_t batch, Logs& logs) override;
+  explicit TerminateOnNaN(const TerminateOnNaNOptions& options = {}) : o_(options) {}
+  void on_batch_end(int64_t batch, Logs& logs) override;
+
+ private:
+  TerminateOnNaNOptions o_;
+};
+
+struct SwapEMAWeightsOptions {
+  /// Also between epochs, for callbacks that save or evaluate the model there; they come after this one in the list.
+  bool swap_on_epoch = false;
+};
+/// Puts the averages that an optimizer with `use_ema` keeps in place of the weights while the model is evaluated or predicts. ValueError when
+/// no optimizer of the model keeps averages.
+///
+///     model.compile({.optimizer = optimizers::Adam({.use_ema = true}), .loss = "mse"});
+///     model.fit(x, y, {.epochs = 3, .callbacks = {callbacks::SwapEMAWeights()}, .validation_split = 0.2});
+class SwapEMAWeights : public Callback {
+ public:
+  explicit SwapEMAWeights(const SwapEMAWeightsOptions& options = {}) : o_(options) {}
+  void on_epoch_begin(int epoch, Logs&) override;
+  void on_epoch_end(int epoch, Logs&) override;
+  void on_test_begin(Logs&) override { swap_to(true); }
+  void on_test_end(Logs&) override { swap_to(false); }
+  void on_predict_begin(Logs&) override { swap_to(true); }
+  void on_predict_end(Logs&) override { swap_to(false); }
+  Value get_state() const override;
+  void set_state(const Value& state) override;
+
+ private:
+  void swap_to(bool averages);
+  SwapEMAWeightsOptions o_;
+  bool averages_in_model_ = false;
 };
 
 struct LambdaCallbackOptions {
-  std::function<void(int epoch, const Logs&)> on_epoch_begin{}, on_epoch_end{};
-  std::function<void(const Logs&)> on_train_begin{}, on_train_end{};
-  std::function<void(int64_t batch, const Logs&)> on_train_batch_begin{}, on_train_batch_end{};
+  using OfEpoch = std::function<void(int epoch, const Logs&)>;
+  using OfBatch = std::function<void(int64_t batch, const Logs&)>;
+  using OfRun = std::function<void(const Logs&)>;
+  OfEpoch on_epoch_begin{}, on_epoch_end{};
+  OfRun on_train_begin{}, on_train_end{};
+  OfBatch on_train_batch_begin{}, on_train_batch_end{};
+  OfRun on_test_begin{}, on_test_end{};
+  OfBatch on_test_batch_begin{}, on_test_batch_end{};
+  OfRun on_predict_begin{}, on_predict_end{};
+  OfBatch on_predict_batch_begin{}, on_predict_batch_end{};
 };
 /// Hooks as functions: `LambdaCallback({.on_epoch_end = [](int epoch, const Logs& logs) { … }})`.
 class LambdaCallback : public Callback {
  public:
   explicit LambdaCallback(LambdaCallbackOptions options) : o_(std::move(options)) {}
-  void on_epoch_begin(int e, Logs& l) override { o_.on_epoch_begin ? o_.on_epoch_begin(e, l) : void(); }
-  void on_epoch_end(int e, Logs& l) override { o_.on_epoch_end ? o_.on_epoch_end(e, l) : void(); }
-  void on_train_begin(Logs& l) override { o_.on_train_begin ? o_.on_train_begin(l) : void(); }
-  void on_train_end(Logs& l) override { o_.on_train_end ? o_.on_train_end(l) : void(); }
-  void on_train_batch_begin(int64_t b, Logs& l) override { o_.on_train_batch_begin ? o_.on_train_batch_begin(b, l) : void(); }
-  void on_train_batch_end(int64_t b, Logs& l) override { o_.on_train_batch_end ? o_.on_train_batch_end(b, l) : void(); }
+#define KERAS_CALL_HOOK(hook, ...) \
+  if (o_.hook) o_.hook(__VA_ARGS__)
+  void on_epoch_begin(int epoch, Logs& logs) override { KERAS_CALL_HOOK(on_epoch_begin, epoch, logs); }
+  void on_epoch_end(int epoch, Logs& logs) override { KERAS_CALL_HOOK(on_epoch_end, epoch, logs); }
+  void on_train_begin(Logs& logs) override { KERAS_CALL_HOOK(on_train_begin, logs); }
+  void on_train_end(Logs& logs) override { KERAS_CALL_HOOK(on_train_end, logs); }
+  void on_train_batch_begin(int64_t batch, Logs& logs) override { KERAS_CALL_HOOK(on_train_batch_begin, batch, logs); }
+  void on_train_batch_end(int64_t batch, Logs& logs) override { KERAS_CALL_HOOK(on_train_batch_end, batch, logs); }
+  void on_test_begin(Logs& logs) override { KERAS_CALL_HOOK(on_test_begin, logs); }
+  void on_test_end(Logs& logs) override { KERAS_CALL_HOOK(on_test_end, logs); }
+  void on_test_batch_begin(int64_t batch, Logs& logs) override { KERAS_CALL_HOOK(on_test_batch_begin, batch, logs); }
+  void on_test_batch_end(int64_t batch, Logs& logs) override { KERAS_CALL_HOOK(on_test_batch_end, batch, logs); }
+  void on_predict_begin(Logs& logs) override { KERAS_CALL_HOOK(on_predict_begin, logs); }
+  void on_predict_end(Logs& logs) override { KERAS_CALL_HOOK(on_predict_end, logs); }
+  void on_predict_batch_begin(int64_t batch, Logs& logs) override { KERAS_CALL_HOOK(on_predict_batch_begin, batch, logs); }
+  void on_predict_batch_end(int64_t batch, Logs& logs) override { KERAS_CALL_HOOK(on_predict_batch_end, batch, logs); }
+#undef KERAS_CALL_HOOK
 
  private:
   LambdaCallbackOptions o_;

@@ -17,6 +17,7 @@
 #include <keras/core/function.h>
 #include <keras/core/tensor.h>
 #include <keras/core/variable.h>
+#include <keras/data/source.h>
 #include <keras/dtype_policies.h>
 #include <keras/initializers.h>
 #include <keras/layers/activations/activations.h>
@@ -67,7 +68,8 @@
 #include <keras/metrics.h>
 #include <keras/models/callback.h>
 #include <keras/models/checkpoint.h>
-#include <keras/models/data.h>
+#include <keras/models/clone.h>
+#include <keras/models/compile.h>
 #include <keras/models/model.h>
 #include <keras/ops.h>
 #include <keras/ops/core.h>

@@ -11,14 +11,13 @@
 #include <fmt/format.h>
 #include <fstream>
 
+#include "base/message.h"
+#include "core/impl.h"
 #include "models/progbar.h"
 
 namespace keras::callbacks {
 
-static void say(const std::string& text) {
-  std::fputs((text + "\n").c_str(), stdout);
-  std::fflush(stdout);
-}
+static void say(const std::string& text) { print_message(text + "\n"); }
 
 // ---- monitor
 MonitorCallback::MonitorCallback(MonitorOptions o, const char* cls) : watch_(std::move(o)), class_(cls) {
@@ -40,6 +39,10 @@ bool MonitorCallback::improved(double now, const std::optional<double>& referenc
   if (!resolved_) {
     // Keras asks the metric for its direction; the names of its metrics say as much.
     std::string name = watch_.monitor.rfind("val_", 0) == 0 ? watch_.monitor.substr(4) : watch_.monitor;
+    // A metric under a name of its own is known by its class.
+    if (model_ && model_->compiled())
+      for (const auto& m : model_->metrics())
+        if (m->name() == name && m->class_name() != "Mean" && m->class_name() != "MeanMetricWrapper") name = core::to_snake_case(m->class_name()) + " " + name;
     auto has = [&](std::initializer_list<const char*> parts) {
       return std::any_of(parts.begin(), parts.end(), [&](const char* p) { return name.find(p) != std::string::npos; });
     };
@@ -101,15 +104,23 @@ ModelCheckpoint::ModelCheckpoint(std::string filepath, const ModelCheckpointOpti
     throw ValueError(ErrorText{.what = "ModelCheckpoint: with save_weights_only the path must end in .weights.h5", .received = filepath_}.str());
   if (!o.save_weights_only && !ends_with(filepath_, ".keras") && !ends_with(filepath_, ".h5"))
     throw ValueError(ErrorText{.what = "ModelCheckpoint: the path must end in .keras", .received = filepath_}.str());
-  if (o.save_freq < 0) throw ValueError(ErrorText{.what = "ModelCheckpoint: save_freq is negative", .expected = "0 (each epoch) or a number of batches", .received = std::to_string(o.save_freq)}.str());
+  if (o.save_freq.is_int() && o.save_freq.as_int() > 0) every_ = o.save_freq.as_int();
+  else if (!o.save_freq.is_string() || o.save_freq.as_string() != "epoch")
+    throw ValueError(ErrorText{.what = "ModelCheckpoint: save_freq is unknown", .expected = "\"epoch\" or a number of batches", .received = o.save_freq.str()}.str());
+}
+// With steps_per_execution a call may stand for several batches; a number that fell is that of a new epoch.
+bool ModelCheckpoint::due(int64_t batch) {
+  since_ += batch > last_batch_ && last_batch_ >= 0 ? batch - last_batch_ : batch + 1;
+  last_batch_ = batch;
+  if (since_ < every_) return false;
+  since_ = 0;
+  return true;
 }
 void ModelCheckpoint::on_train_batch_end(int64_t batch, Logs& logs) {
-  if (o_.save_freq == 0 || ++since_ < o_.save_freq) return;
-  since_ = 0;
-  save(epoch_, batch, logs);
+  if (every_ && due(batch)) save(epoch_, batch, logs);
 }
 void ModelCheckpoint::on_epoch_end(int epoch, Logs& logs) {
-  if (o_.save_freq == 0) save(epoch, std::nullopt, logs);
+  if (!every_) save(epoch, std::nullopt, logs);
 }
 void ModelCheckpoint::save(int epoch, std::optional<int64_t> batch, const Logs& logs) {
   fmt::dynamic_format_arg_store<fmt::format_context> args;
@@ -141,11 +152,12 @@ void ModelCheckpoint::save(int epoch, std::optional<int64_t> batch, const Logs& 
   else model_->save(path);
   if (o_.verbose > 0) say(fmt::format("\nEpoch {}: finished saving model to {}", epoch + 1, path));
 }
-Value ModelCheckpoint::get_state() const { return Dict{{"best", optional_value(best_)}, {"epoch", epoch_}, {"since", since_}}; }
+Value ModelCheckpoint::get_state() const { return Dict{{"best", optional_value(best_)}, {"epoch", epoch_}, {"since", since_}, {"last_batch", last_batch_}}; }
 void ModelCheckpoint::set_state(const Value& s) {
   read_optional(s.get("best"), best_);
   epoch_ = static_cast<int>(s.get("epoch").as_int());
   since_ = s.get("since").as_int();
+  last_batch_ = s.get("last_batch").as_int();
 }
 
 // ---- ReduceLROnPlateau
@@ -258,12 +270,65 @@ void CSVLogger::set_state(const Value& s) {
 void CSVLogger::on_train_resume(const Value& state, const Tensors&) { set_state(state); }
 
 // ---- TerminateOnNaN
-void TerminateOnNaN::on_train_batch_end(int64_t batch, Logs& logs) {
+void TerminateOnNaN::on_batch_end(int64_t batch, Logs& logs) {
   const double* loss = logs.find("loss");
   if (!loss || std::isfinite(*loss)) return;
+  if (o_.raise_error) throw RuntimeError(fmt::format("NaN or Inf loss encountered at batch {}. Loss value: {}. Terminating training immediately.", batch, *loss));
   say(fmt::format("Batch {}: Invalid loss, terminating training", batch));
   model_->set_stop_training(true);
 }
+
+// ---- SwapEMAWeights
+namespace {
+/// A weight and the average that an optimizer keeps of it.
+struct Averaged {
+  Variable weight, average;
+};
+void averages_of(const optimizers::Optimizer& o, std::vector<Averaged>& out) {
+  if (auto* scaled = dynamic_cast<const optimizers::LossScaleOptimizer*>(&o)) return averages_of(*scaled->inner_optimizer(), out);
+  if (auto* several = dynamic_cast<const optimizers::MultiOptimizer*>(&o)) {
+    for (const auto& inner : several->optimizers()) averages_of(*inner, out);
+    return;
+  }
+  if (!o.base_options().use_ema) return;
+  std::vector<Variable> state = o.variables();
+  for (const Variable& v : o.trainable_variables()) {
+    std::string name = v.path() + "_average";
+    std::replace(name.begin(), name.end(), '/', '_');
+    auto it = std::find_if(state.begin(), state.end(), [&](const Variable& s) { return s.name() == name && s.shape() == v.shape(); });
+    if (it != state.end()) out.push_back({v, *it});
+  }
+}
+std::vector<Averaged> averages_in(Model& m) {
+  std::vector<Averaged> out;
+  averages_of(m.optimizer(), out);
+  if (out.empty())
+    throw ValueError(ErrorText{.what = "SwapEMAWeights must be used when `use_ema=True` is set on the optimizer", .where = "model \"" + m.name() + "\"", .fix = "give the optimizer .use_ema = true"}.str());
+  return out;
+}
+}  // namespace
+void SwapEMAWeights::swap_to(bool averages) {
+  if (averages_in_model_ == averages) return;
+  for (Averaged& a : averages_in(*model_)) {
+    Tensor weight = a.weight.value();
+    a.weight.assign(a.average.value());
+    a.average.assign(weight);
+  }
+  averages_in_model_ = averages;
+}
+void SwapEMAWeights::on_epoch_begin(int, Logs&) {
+  if (o_.swap_on_epoch) swap_to(false);
+}
+void SwapEMAWeights::on_epoch_end(int epoch, Logs&) {
+  if (!o_.swap_on_epoch) return;
+  bool swapped = !averages_in_model_;
+  swap_to(true);
+  // At the end of training the averages overwrite the weights: they are those that are in the model already.
+  if (swapped && epoch == params_.epochs - 1)
+    for (Averaged& a : averages_in(*model_)) a.average.assign(a.weight.value());
+}
+Value SwapEMAWeights::get_state() const { return Dict{{"averages_in_model", averages_in_model_}}; }
+void SwapEMAWeights::set_state(const Value& s) { averages_in_model_ = s.get("averages_in_model").as_bool(); }
 
 std::shared_ptr<Callback> ProgbarLogger(int verbose) { return models::make_progbar(verbose); }
 
@@ -305,7 +370,7 @@ std::shared_ptr<Callback> get(const Value& config) {
     take("filepath", path), take("monitor", e.monitor), take("verbose", e.verbose), take("save_best_only", e.save_best_only), take("save_weights_only", e.save_weights_only), take("mode", e.mode),
         take("initial_value_threshold", e.initial_value_threshold);
     read.push_back("save_freq");
-    if (const Value* v = o.find("save_freq"); v && v->is_int()) e.save_freq = v->as_int();
+    if (const Value* v = o.find("save_freq"); v && !v->is_null()) e.save_freq = *v;
     check();
     return std::make_shared<ModelCheckpoint>(path, e);
   }
@@ -325,7 +390,18 @@ std::shared_ptr<Callback> get(const Value& config) {
     check();
     return std::make_shared<BackupAndRestore>(path, e);
   }
-  if (name == "TerminateOnNaN") return std::make_shared<TerminateOnNaN>();
+  if (name == "TerminateOnNaN") {
+    TerminateOnNaNOptions e;
+    take("raise_error", e.raise_error);
+    check();
+    return std::make_shared<TerminateOnNaN>(e);
+  }
+  if (name == "SwapEMAWeights") {
+    SwapEMAWeightsOptions e;
+    take("swap_on_epoch", e.swap_on_epoch);
+    check();
+    return std::make_shared<SwapEMAWeights>(e);
+  }
   std::vector<std::string> known = {"EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint", "CSVLogger", "BackupAndRestore", "TerminateOnNaN"};
   throw ValueError(ErrorText{.what = "Unknown callback '" + name + "'" + did_you_mean(name, known), .expected = fmt::format("one of {}", fmt::join(known, ", "))}.str());
 }

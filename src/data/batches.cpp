@@ -3,7 +3,6 @@
 
 #include <cstring>
 #include <fmt/format.h>
-#include <numeric>
 
 #include <keras/random.h>
 
@@ -31,39 +30,33 @@ Batches::Batches(Tensors arrays, int64_t batch_size, const std::vector<std::stri
     buffers_.push_back(Tensor::empty(DType::UInt8, {batch_size_ * static_cast<int64_t>(row_bytes_.back())}));
     pointers_.push_back(nullptr);
   }
-  order_.resize(static_cast<size_t>(rows_));
-  start(Order::InOrder);
 }
 
 void Batches::start(Order order) {
-  in_order_ = order == Order::InOrder;
-  if (order == Order::Shuffled) {
-    order_ = permutation(rows_);
-    return;
-  }
-  std::iota(order_.begin(), order_.end(), int64_t{0});
-  if (order == Order::ShuffledBatches) {
-    // Keras shuffles the rows inside of each batch: one permutation per batch, offset to it.
-    for (int64_t b = 0; b < num_batches(); ++b) {
-      std::vector<int64_t> p = permutation(rows_of(b));
-      for (size_t i = 0; i < p.size(); ++i) order_[static_cast<size_t>(b * batch_size_) + i] = b * batch_size_ + p[i];
-    }
-  }
+  order_kind_ = order;
+  if (order == Order::Shuffled) order_ = permutation(rows_);
 }
 
 void* const* Batches::gather(int64_t b) {
   int64_t from = b * batch_size_, n = rows_of(b);
+  bool in_order = order_kind_ == Order::InOrder;
+  // Keras shuffles the rows inside of each batch when it comes to it.
+  if (order_kind_ == Order::ShuffledBatches) {
+    std::vector<int64_t> p = permutation(n);
+    order_.resize(static_cast<size_t>(rows_));
+    for (size_t i = 0; i < p.size(); ++i) order_[static_cast<size_t>(from) + i] = from + p[i];
+  }
   for (size_t a = 0; a < arrays_.size(); ++a) {
     const auto* source = static_cast<const std::byte*>(arrays_[a].raw());
     size_t bytes = row_bytes_[a];
     auto* first = const_cast<std::byte*>(source) + static_cast<size_t>(from) * bytes;
-    if (in_order_ && reinterpret_cast<uintptr_t>(first) % 64 == 0) {
+    if (in_order && reinterpret_cast<uintptr_t>(first) % 64 == 0) {
       pointers_[a] = first;
       continue;
     }
     auto* to = static_cast<std::byte*>(buffers_[a].mutable_raw());
     pointers_[a] = to;
-    if (in_order_) {
+    if (in_order) {
       std::memcpy(to, first, static_cast<size_t>(n) * bytes);
       continue;
     }

@@ -23,14 +23,14 @@ class Batches {
   enum class Order { InOrder, Shuffled, ShuffledBatches };
   /// Starts a pass over the rows. A shuffled one draws its permutation from the library's NumPy generator.
   void start(Order order);
-  /// Addresses of the arrays' rows of batch `i`, aligned to 64 bytes, good until the next call.
+  /// Addresses of the arrays' rows of batch `i`, aligned to 64 bytes, good until the next call. With ShuffledBatches it draws their order.
   void* const* gather(int64_t i);
 
  private:
   Tensors arrays_;
   int64_t rows_, batch_size_;
   std::vector<int64_t> order_;
-  bool in_order_ = true;
+  Order order_kind_ = Order::InOrder;
   Tensors buffers_;
   std::vector<size_t> row_bytes_;
   std::vector<void*> pointers_;

@@ -1,9 +1,11 @@
-// What lives here: logs and the history of a run.
+// What lives here: logs, the history of a run, several callbacks as one.
 #include <keras/models/callback.h>
 
 #include <algorithm>
 
 #include <keras/base/error.h>
+
+#include "models/progbar.h"
 
 namespace keras {
 
@@ -21,6 +23,11 @@ double Logs::at(std::string_view name) const {
   std::vector<std::string> known;
   for (const auto& item : items()) known.push_back(item.first);
   throw ValueError("the logs hold no '" + std::string(name) + "'" + did_you_mean(name, known));
+}
+std::vector<double> Logs::values() const {
+  std::vector<double> out;
+  for (const auto& item : items()) out.push_back(item.second);
+  return out;
 }
 void Logs::set(const std::string& name, double value) {
   items();
@@ -84,6 +91,32 @@ void History::set_state(const Value& state) {
     for (const Value& v : values.as_list()) l.push_back(v.as_float());
     history.emplace_back(name, l);
   }
+}
+
+// ---- CallbackList
+CallbackList::CallbackList(std::vector<CallbackSpec> callbacks, const CallbackListOptions& o) {
+  bool bar = false;
+  for (const CallbackSpec& c : callbacks) {
+    list_.push_back(c.get());
+    bar = bar || models::is_progbar(*c.get());
+  }
+  if (o.add_history && !history()) list_.push_back(std::make_shared<History>());
+  if (o.add_progbar && !bar) list_.push_back(models::make_progbar(1));
+  if (o.model) set_model(o.model);
+  if (o.params) set_params(*o.params);
+}
+std::shared_ptr<History> CallbackList::history() const {
+  for (const auto& c : list_)
+    if (auto h = std::dynamic_pointer_cast<History>(c)) return h;
+  return nullptr;
+}
+void CallbackList::set_model(Model* model) {
+  Callback::set_model(model);
+  for (const auto& c : list_) c->set_model(model);
+}
+void CallbackList::set_params(const CallbackParams& params) {
+  Callback::set_params(params);
+  for (const auto& c : list_) c->set_params(params);
 }
 
 }  // namespace callbacks

@@ -69,6 +69,18 @@ std::string class_of(const Callback& c) {
   return text.starts_with("keras::callbacks::") ? text.substr(18) : text;
 }
 
+/// Lists of callbacks are what they hold.
+std::vector<std::shared_ptr<Callback>> one_by_one(const std::vector<std::shared_ptr<Callback>>& given) {
+  std::vector<std::shared_ptr<Callback>> out;
+  for (const auto& c : given) {
+    auto* list = dynamic_cast<const callbacks::CallbackList*>(c.get());
+    if (!list) out.push_back(c);
+    else
+      for (const auto& inner : one_by_one(list->callbacks())) out.push_back(inner);
+  }
+  return out;
+}
+
 /// A configuration, or the class of what has none.
 template <class F> Value described(F&& config) {
   try {
@@ -170,7 +182,7 @@ Value describe_data(const std::vector<Tensor>& arrays) {
 
 Dict describe_fit(const FitOptions& o) {
   return Dict{{"batch_size", Value(o.batch_size)}, {"epochs", o.epochs}, {"initial_epoch", o.initial_epoch}, {"shuffle", static_cast<int>(o.shuffle.kind)},
-              {"validation_split", o.validation_split}, {"validation_freq", o.validation_freq}, {"steps_per_epoch", Value(o.steps_per_epoch)},
+              {"validation_split", o.validation_split}, {"validation_freq", o.validation_freq.every ? Value(o.validation_freq.every) : Value(o.validation_freq.epochs)}, {"steps_per_epoch", Value(o.steps_per_epoch)},
               {"validation_steps", Value(o.validation_steps)}, {"validation_batch_size", Value(o.validation_batch_size)}};
 }
 
@@ -182,6 +194,7 @@ struct FitCheckpoint::Found {
 };
 
 FitCheckpoint::FitCheckpoint(const CheckpointOptions& options, FitRun run) : o_(options), run_(std::move(run)) {
+  run_.callbacks = one_by_one(run_.callbacks);
   if (o_.every_batches && *o_.every_batches < 1)
     throw ValueError(ErrorText{.what = "checkpoint: every_batches must be at least 1", .received = std::to_string(*o_.every_batches)}.str());
   if (o_.every_seconds && !(*o_.every_seconds >= 0))
@@ -294,7 +307,7 @@ std::vector<std::shared_ptr<core::VariableImpl>> FitCheckpoint::variables() cons
   };
   for (const Variable& v : run_.model.variables()) add(v.impl());
   for (const Variable& v : run_.trainer.optimizer->variables()) add(v.impl());
-  for (const auto& m : run_.trainer.all_metrics())
+  for (const auto& m : run_.model.metrics())
     for (const Variable& v : m->variables()) add(v.impl());
   // States of recurrent layers, counters of a user's layer: whatever else a step reads or writes.
   if (step_)
@@ -339,12 +352,7 @@ void FitCheckpoint::restore_variables() {
   for (size_t i = 0; i < vars.size(); ++i)
     if (const io::Array& a = state_->arrays.at(variable_name(i)); !a.data.empty()) std::memcpy(vars[i]->writable(), a.data.data(), a.data.size());
   run_.trainer.stop_training = state_->state.get("stop_training").as_bool();
-  run_.trainer.peeked = true;
   restore_random();
-}
-
-void FitCheckpoint::restore_pass() const {
-  if (!position_.pass_seed.empty()) random::numpy_random().set_state(position_.pass_seed);
 }
 
 void FitCheckpoint::restore_random() const {

@@ -55,8 +55,6 @@ class FitCheckpoint {
   void resume_callbacks();
   /// All variables and the random state. `step` is the traced training step, which may hold variables that nothing else lists.
   void restore(const core::Compiled* step);
-  /// The random state of the pass under way, to draw its order again; call restore_random afterwards.
-  void restore_pass() const;
   /// The random state alone: again after the order of the pass under way was drawn once more.
   void restore_random() const;
 

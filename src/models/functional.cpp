@@ -21,17 +21,20 @@ using layers::LayerImpl;
 ModelImpl::ModelImpl() = default;
 ModelImpl::~ModelImpl() { delete steps_.load(); }
 
-const core::Compiled& ModelImpl::predict_step(const std::vector<ir::Type>& types) {
+const core::Compiled& ModelImpl::predict_step(const std::vector<ir::Type>& types, Model* subject) {
+  auto fits = [&](const PredictStep& s) { return s.types == types && s.of_subject == (subject != nullptr); };
   for (PredictStep* s = steps_.load(std::memory_order_acquire); s; s = s->next.get())
-    if (s->types == types) return *s->compiled;
+    if (fits(*s)) return *s->compiled;
   std::lock_guard lock(building_);
   for (PredictStep* s = steps_.load(); s; s = s->next.get())
-    if (s->types == types) return *s->compiled;
+    if (fits(*s)) return *s->compiled;
   auto step = std::make_unique<PredictStep>();
   step->types = types;
+  step->of_subject = subject != nullptr;
   step->compiled = core::compile(
       [&](const Tensors& x) {
         layers::CallScope scope(nullptr, false);
+        if (subject) return subject->predict_step({x, {}, {}});
         CallArgs args;
         args.args.push_back(x.size() == 1 ? Arg(x[0]) : Arg(x));
         return (*this)(std::move(args));
@@ -134,7 +137,7 @@ void FunctionalImpl::build_graph() {
     int& nd = node_depth[{op.get(), node}];
     int& od = op_depth[op.get()];
     nd = od = std::max(nd, od);
-    core::History as_history{op, node, 0};
+    core::History as_history{op, node, 0, {}};
     bool input = false;
     for (size_t k = 0; k < op->nodes()[static_cast<size_t>(node)].output_types.size(); ++k) {
       as_history.index = static_cast<int>(k);
@@ -176,7 +179,7 @@ void FunctionalImpl::build_graph() {
   std::stable_sort(order.begin(), order.end(), [&](const auto& a, const auto& b) { return node_depth[{a.first.get(), a.second}] > node_depth[{b.first.get(), b.second}]; });
   for (auto& [op, node] : order) {
     bool given = false;
-    for (size_t k = 0; k < op->nodes()[static_cast<size_t>(node)].output_types.size(); ++k) given |= is_input({op, node, static_cast<int>(k)});
+    for (size_t k = 0; k < op->nodes()[static_cast<size_t>(node)].output_types.size(); ++k) given |= is_input({op, node, static_cast<int>(k), {}});
     if (given) continue;
     if (op->class_name() == "InputLayer")
       throw ValueError(ErrorText{.what = "the outputs depend on an input that is not among the model's inputs", .where = "model \"" + name_ + "\"",

@@ -6,6 +6,13 @@
 
 #include "layers/layer_impl.h"
 
+namespace keras {
+class Model;
+namespace metrics {
+class Metric;
+}
+}  // namespace keras
+
 namespace keras::models {
 
 struct Trainer;
@@ -28,16 +35,19 @@ class ModelImpl : public layers::LayerImpl {
   /// As a layer, and how it was compiled.
   Value serialize() const override;
 
-  /// The compiled forward pass for inputs of these types; safe from many threads.
-  const core::Compiled& predict_step(const std::vector<ir::Type>& types);
+  /// The compiled forward pass for inputs of these types, or the predict_step of a class of the user's; safe from many threads.
+  const core::Compiled& predict_step(const std::vector<ir::Type>& types, Model* subject = nullptr);
   /// Drops what was compiled: the model computes something else from now on.
   void forget_steps();
 
   std::unique_ptr<Trainer> trainer;
+  std::vector<std::shared_ptr<metrics::Metric>> tracked_metrics;  // of the user's own
+  std::atomic<bool> stop_predicting{false};
 
  private:
   struct PredictStep {
     std::vector<ir::Type> types;
+    bool of_subject = false;
     std::unique_ptr<core::Compiled> compiled;
     std::unique_ptr<PredictStep> next;
   };

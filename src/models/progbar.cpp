@@ -1,4 +1,5 @@
 // What lives here: the progress bar, as Keras draws it on a terminal; elsewhere one plain line per epoch.
+#include "base/message.h"
 #include "models/progbar.h"
 
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <cmath>
 #include <cstdio>
 #include <fmt/format.h>
+#include <optional>
 
 namespace keras::models {
 
@@ -22,18 +24,24 @@ std::string step_time(double seconds) {
 
 class Progbar : public callbacks::Callback {
  public:
-  explicit Progbar(int verbose) : verbose_(verbose), live_(isatty(STDOUT_FILENO) && verbose == 1) {}
+  explicit Progbar(int verbose) : verbose_(verbose), out_(message_stream()), terminal_(isatty(fileno(out_))) {}
 
+  void set_params(const CallbackParams& params) override {
+    Callback::set_params(params);
+    verbose_ = params.verbose;
+    target_ = params.steps;
+  }
+  // In fit validation is silent.
   void on_train_begin(Logs&) override { training_ = true; }
   void on_train_end(Logs&) override { training_ = false; }
   /// The epoch that was interrupted, and how many of its batches are done.
   void set_state(const Value& state) override {
-    if (params_.epochs > 1) fmt::print("Epoch {}/{}\n", state.get("epoch").as_int() + 1, params_.epochs);
+    if (params_.epochs > 1) fmt::print(out_, "Epoch {}/{}\n", state.get("epoch").as_int() + 1, params_.epochs);
     begin();
     seen_ = state.get("seen").as_int();
   }
   void on_epoch_begin(int epoch, Logs&) override {
-    if (params_.epochs > 1) fmt::print("Epoch {}/{}\n", epoch + 1, params_.epochs);
+    if (verbose_ > 0 && params_.epochs > 1) fmt::print(out_, "Epoch {}/{}\n", epoch + 1, params_.epochs);
     begin();
   }
   void on_train_batch_end(int64_t batch, Logs& logs) override { moved(batch + 1, logs); }
@@ -52,34 +60,50 @@ class Progbar : public callbacks::Callback {
   void on_predict_end(Logs& logs) override { finish(logs); }
 
  private:
+  bool live() const { return terminal_ && verbose_ == 1; }
   void begin() {
     start_ = last_ = Clock::now();
+    after_first_.reset();
     seen_ = 0;
     width_ = 0;
   }
   void moved(int64_t seen, Logs& logs) {
     seen_ = seen;
+    Clock::time_point now = Clock::now();
+    if (seen == 1) after_first_ = now;
     // Drawing is rare; the numbers are only computed when they are drawn.
-    if (!live_ || seen == params_.steps || Clock::now() - last_ < std::chrono::milliseconds(50)) return;
-    last_ = Clock::now();
+    if (!live() || seen == target_ || now - last_ < std::chrono::milliseconds(50)) return;
+    last_ = now;
     draw(logs, false);
   }
   void finish(Logs& logs) {
-    if (params_.steps > 0) seen_ = seen_ ? seen_ : params_.steps;
-    draw(logs, true);
+    // A length that nobody knew is known after an epoch.
+    if (target_ == 0) target_ = seen_;
+    seen_ = target_;
+    if (verbose_ > 0) draw(logs, true);
+  }
+  /// The first step holds tracing and planning, so it is left out where there are more.
+  double seconds_per_step(Clock::time_point now) const {
+    auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
+    if (seen_ == 0) return 0;
+    if (after_first_ && seen_ > 1) return seconds(now - *after_first_) / static_cast<double>(seen_ - 1);
+    return seconds(now - start_) / static_cast<double>(seen_);
   }
 
   void draw(const Logs& logs, bool last) {
-    double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
-    // The first step holds tracing and planning, so Keras leaves it out of the time per step.
-    double per_step = seen_ ? elapsed / static_cast<double>(seen_) : 0;
-    int64_t target = std::max<int64_t>(params_.steps, 1);
+    Clock::time_point now = Clock::now();
+    double elapsed = std::chrono::duration<double>(now - start_).count(), per_step = seconds_per_step(now);
+    int64_t target = std::max<int64_t>(target_, 1);
     int digits = static_cast<int>(std::log10(static_cast<double>(target))) + 1;
+    bool live_ = live();
     std::string line;
     auto bold = [&](const std::string& s) { return live_ ? "\x1b[1m" + s + "\x1b[0m" : s; };
     size_t invisible = 0;
     std::string count = fmt::format("{:{}}/{}", seen_, digits, target);
-    if (verbose_ == 1) {
+    if (verbose_ == 1 && target_ == 0) {
+      line = fmt::format("{:7}/Unknown ", seen_) + bold(fmt::format("{:.0f}s", elapsed)) + step_time(per_step);
+      if (live_) invisible += 8;
+    } else if (verbose_ == 1) {
       int done = static_cast<int>(20.0 * static_cast<double>(seen_) / static_cast<double>(target));
       done = std::min(done, 20);
       std::string full, rest;
@@ -105,19 +129,23 @@ class Progbar : public callbacks::Callback {
     size_t width = line.size() - std::min(invisible, line.size());
     std::string tail = width < width_ ? std::string(width_ - width, ' ') : "";
     width_ = width;
-    fmt::print("{}{}{}{}", live_ ? "\r" : "", line, live_ ? tail : "", last ? "\n" : "");
-    std::fflush(stdout);
+    fmt::print(out_, "{}{}{}{}", live_ ? "\r" : "", line, live_ ? tail : "", last ? "\n" : "");
+    std::fflush(out_);
   }
 
   int verbose_;
-  bool live_, training_ = false;
+  std::FILE* out_;
+  bool terminal_, training_ = false;
   Clock::time_point start_, last_;
+  std::optional<Clock::time_point> after_first_;
+  int64_t target_ = 0;  // steps of an epoch; 0: unknown
   int64_t seen_ = 0;
   size_t width_ = 0;
 };
 
 }  // namespace
 
+bool is_progbar(const callbacks::Callback& callback) { return dynamic_cast<const Progbar*>(&callback) != nullptr; }
 std::shared_ptr<callbacks::Callback> make_progbar(int verbose) { return std::make_shared<Progbar>(verbose); }
 
 }  // namespace keras::models

@@ -1,24 +1,21 @@
-// What lives here: compile, fit, evaluate, predict. A step of each is traced once per shapes into one executable.
+// What lives here: compile, and the steps of training, evaluation and prediction: what a step does, and how it becomes one executable.
 #include "models/trainer.h"
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <fmt/format.h>
+#include <map>
 #include <set>
+#include <typeinfo>
 
-#include "data/batches.h"
-#include "models/checkpoint.h"
-#include "models/progbar.h"
+#include <keras/base/warning.h>
+
 #include "prims/build.h"
-#include "random/mersenne_twister.h"
 
 namespace keras::models {
 
-using callbacks::Callback;
 using core::Arg;
 using core::CallArgs;
-using data::Batches;
 
 // ---- compile ------------------------------------------------------------------------------------------------------
 
@@ -30,425 +27,301 @@ std::vector<std::shared_ptr<metrics::Metric>> Trainer::all_metrics() const {
   return out;
 }
 
-template <class T, class F> static Value per_output_value(const PerOutput<T>& p, F&& to_value) {
-  if (p.empty()) return {};
-  if (p.single) return to_value(p.list[0]);
-  if (!p.named.empty()) {
-    Dict d;
-    for (const auto& [k, v] : p.named) d.set(k, to_value(v));
-    return d;
-  }
-  List l;
-  for (const T& v : p.list) l.push_back(to_value(v));
-  return l;
-}
-static Value metrics_value(const MetricsArg& m) {
-  auto one = [](const MetricSpec& s) { return s.serialize(); };
-  auto list = [&](const MetricList& ml) -> Value {
-    if (ml.items.size() == 1) return one(ml.items[0]);
-    List l;
-    for (const MetricSpec& s : ml.items) l.push_back(one(s));
-    return l;
-  };
-  if (m.empty()) return {};
-  if (!m.named.empty()) {
-    Dict d;
-    for (const auto& [k, v] : m.named) d.set(k, list(v));
-    return d;
-  }
-  List l;
-  for (const MetricList& ml : m.list) l.push_back(list(ml));
-  return l;
-}
-
-Dict compile_config(const Trainer& t) {
-  if (!t.optimizer) return {};
-  return Dict{{"optimizer", t.optimizer->serialize()},
-              {"loss", per_output_value(t.options.loss, [](const LossSpec& l) { return l.serialize(); })},
-              {"loss_weights", per_output_value(t.options.loss_weights, [](double w) { return Value(w); })},
-              {"metrics", metrics_value(t.options.metrics)},
-              {"weighted_metrics", metrics_value(t.options.weighted_metrics)},
-              {"run_eagerly", t.options.run_eagerly},
-              {"steps_per_execution", t.options.steps_per_execution},
-              {"jit_compile", t.options.jit_compile.is_string() ? Value(true) : t.options.jit_compile}};
-}
-
-static bool is_object(const Value& v) { return v.is_dict() && v.get("class_name").is_string(); }
-
-template <class T, class F> static PerOutput<T> read_per_output(const Value& v, F&& read) {
-  PerOutput<T> p;
-  if (v.is_null()) return p;
-  if (v.is_list()) {
-    for (const Value& e : v.as_list()) p.list.push_back(read(e));
-  } else if (v.is_dict() && !is_object(v)) {
-    for (const auto& [k, e] : v.as_dict()) p.named.emplace_back(k, read(e));
-  } else {
-    p.list.push_back(read(v));
-    p.single = true;
-  }
-  return p;
-}
-static MetricsArg read_metrics(const Value& v) {
-  MetricsArg m;
-  auto list = [](const Value& e) {
-    MetricList ml;
-    if (e.is_null()) return ml;
-    if (e.is_list())
-      for (const Value& x : e.as_list()) ml.items.emplace_back(x);
-    else ml.items.emplace_back(e);
-    return ml;
-  };
-  if (v.is_list())
-    for (const Value& e : v.as_list()) m.list.push_back(list(e));
-  else if (v.is_dict() && !is_object(v))
-    for (const auto& [k, e] : v.as_dict()) m.named.emplace_back(k, list(e));
-  else if (!v.is_null()) m.list.push_back(list(v));
-  return m;
-}
-
-static CompileOptions options_from_config(const Value& v) {
-  CompileOptions o;
-  if (const Value& e = v.get("optimizer"); !e.is_null()) o.optimizer = OptimizerSpec(e);
-  o.loss = read_per_output<LossSpec>(v.get("loss"), [](const Value& e) { return LossSpec(e); });
-  o.loss_weights = read_per_output<double>(v.get("loss_weights"), [](const Value& e) { return e.as_float(); });
-  o.metrics = read_metrics(v.get("metrics"));
-  o.weighted_metrics = read_metrics(v.get("weighted_metrics"));
-  if (const Value& e = v.get("run_eagerly"); e.is_bool()) o.run_eagerly = e.as_bool();
-  if (const Value& e = v.get("steps_per_execution"); e.is_int()) o.steps_per_execution = static_cast<int>(e.as_int());
-  if (const Value& e = v.get("jit_compile"); !e.is_null()) o.jit_compile = e;
-  return o;
-}
-
-// ---- the context of one run over data -----------------------------------------------------------------------------
-
-namespace {
-
-/// Inputs, targets and weights brought into the model's order.
-struct Prepared {
-  Tensors x, y, w;
-  std::vector<std::string> names;
-  Tensors all() const {
-    Tensors t = x;
-    t.insert(t.end(), y.begin(), y.end());
-    for (const Tensor& s : w)
-      if (s.defined()) t.push_back(s);
-    return t;
-  }
-};
-
-Tensors in_order(const Arrays& a, const std::vector<std::string>& names, const char* what) {
-  if (a.names.empty()) return a.values;
-  Tensors out;
-  std::set<std::string> used;
-  for (const std::string& n : names) {
-    auto it = std::find(a.names.begin(), a.names.end(), n);
-    if (it == a.names.end()) {
-      if (std::string_view(what) != "inputs") {
-        out.emplace_back();
-        continue;
-      }
-      throw ValueError(ErrorText{.what = fmt::format("the {} lack \"{}\"", what, n), .expected = fmt::format("names {}", fmt::join(names, ", ")), .received = fmt::format("{}", fmt::join(a.names, ", "))}.str());
-    }
-    used.insert(n);
-    out.push_back(a.values[static_cast<size_t>(it - a.names.begin())]);
-  }
-  for (const std::string& n : a.names)
-    if (!used.count(n))
-      throw ValueError(ErrorText{.what = fmt::format("the {} hold \"{}\", which the model does not have", what, n) + did_you_mean(n, names), .expected = fmt::format("{}", fmt::join(names, ", "))}.str());
-  return out;
-}
-
-std::vector<ir::Type> batch_types(const Tensors& arrays, int64_t rows) {
-  std::vector<ir::Type> out;
-  for (const Tensor& t : arrays) {
-    Shape s = t.shape();
-    s[0] = rows;
-    out.push_back({t.dtype(), s});
-  }
-  return out;
-}
-
-Tensor class_weights(const Tensor& y, const std::map<int64_t, double>& weights) {
-  Tensor w = Tensor::empty(DType::Float32, {y.shape()[0]});
-  std::vector<double> v = y.to_vector<double>();
-  float* p = w.mutable_data<float>();
-  int64_t n = y.shape()[0], k = n ? y.numel() / n : 1;
-  for (int64_t i = 0; i < n; ++i) {
-    const double* row = v.data() + i * k;
-    int64_t c = k > 1 ? std::max_element(row, row + k) - row : static_cast<int64_t>(std::nearbyint(row[0]));
-    auto it = weights.find(c);
-    p[i] = it == weights.end() ? 1.0f : static_cast<float>(it->second);
-  }
-  return w;
-}
-
-struct CallbackList {
-  std::vector<std::shared_ptr<Callback>> list;
-  template <class F> void each(F&& f) const {
-    for (const auto& c : list) f(*c);
-  }
-};
-
-}  // namespace
-
-static std::string where_model(const Model& m) { return "model \"" + m.name() + "\""; }
-
-static Trainer& need_trainer(const Model& m, const char* what) {
+Trainer& need_trainer(const Model& m, const char* what) {
   ModelImpl& impl = m.model_impl();
   if (!impl.trainer)
     throw ValueError(ErrorText{.what = std::string(what) + " was called before compile()", .where = where_model(m), .fix = "call compile({.optimizer = …, .loss = …}) first"}.str());
   return *impl.trainer;
 }
 
-static Prepared prepare(const Model& m, const Arrays& x, const Arrays& y, const Arrays& sample_weight, const std::map<int64_t, double>& class_weight, bool targets) {
-  ModelImpl& impl = m.model_impl();
-  Prepared p;
-  p.x = in_order(x, impl.input_names(), "inputs");
-  size_t want = impl.symbolic_inputs().size();
-  if (want && p.x.size() != want)
-    throw ValueError(ErrorText{.what = "the model got another number of inputs", .where = where_model(m), .expected = fmt::format("{}: {}", want, fmt::join(impl.input_names(), ", ")), .received = std::to_string(p.x.size())}.str());
-  if (p.x.empty()) throw ValueError(ErrorText{.what = "there are no inputs", .where = where_model(m)}.str());
-  for (size_t i = 0; i < p.x.size(); ++i) p.names.push_back(fmt::format("input {}", i < impl.input_names().size() ? "\"" + impl.input_names()[i] + "\"" : std::to_string(i)));
-  if (!targets) return p;
-  p.y = in_order(y, impl.output_names(), "targets");
-  size_t outs = impl.symbolic_outputs().size();
-  if (outs && !p.y.empty() && p.y.size() != outs)
-    throw ValueError(ErrorText{.what = "the model got another number of targets", .where = where_model(m), .expected = fmt::format("{}: {}", outs, fmt::join(impl.output_names(), ", ")), .received = std::to_string(p.y.size())}.str());
-  for (size_t i = 0; i < p.y.size(); ++i) p.names.push_back(fmt::format("target {}", i));
-  p.w = in_order(sample_weight, impl.output_names(), "sample weights");
-  if (!class_weight.empty()) {
-    if (!p.w.empty()) throw ValueError("class_weight and sample_weight can't be given at the same time");
-    if (p.y.size() != 1) throw ValueError("class_weight is for models with one output");
-    p.w = {class_weights(p.y[0], class_weight)};
-  }
-  if (p.w.size() == 1 && p.y.size() > 1) p.w.resize(p.y.size(), p.w[0]);
-  if (!p.w.empty() && p.w.size() != p.y.size())
-    throw ValueError(ErrorText{.what = "sample_weight needs one array, or one per output", .expected = std::to_string(p.y.size()), .received = std::to_string(p.w.size())}.str());
-  for (size_t i = 0; i < p.w.size(); ++i)
-    if (p.w[i].defined()) p.names.push_back(fmt::format("sample_weight {}", i));
-  return p;
+Model& subject_of(const Model& m) {
+  if (auto* object = dynamic_cast<Model*>(m.model_impl().self_)) return *object;
+  return const_cast<Model&>(m);
 }
 
-static Tensors call_model(ModelImpl& impl, const Tensors& x, bool training, Tensors* losses) {
-  layers::CallScope scope(nullptr, training, losses);
+namespace {
+
+void compile_into(const Model& m, const CompileOptions& o) {
+  ModelImpl& impl = m.model_impl();
+  auto t = std::make_unique<Trainer>();
+  t->options = o;
+  if (o.steps_per_execution < 1) throw ValueError(ErrorText{.what = "steps_per_execution must be at least 1", .received = std::to_string(o.steps_per_execution)}.str());
+  if (o.jit_compile.is_string() && o.jit_compile.as_string() != "auto")
+    throw ValueError(ErrorText{.what = "jit_compile is unknown", .expected = "\"auto\", true or false", .received = o.jit_compile.as_string()}.str());
+  if (o.run_eagerly && o.jit_compile.is_bool() && o.jit_compile.as_bool()) warn("If `run_eagerly` is true, then `jit_compile` cannot also be true. Disabling `jit_compile`.");
+  if (o.optimizer.is_none()) t->options.optimizer = OptimizerSpec("rmsprop");
+  t->optimizer = t->options.optimizer.object();
+  // What float16 can't hold is scaled up, unless somebody has seen to it.
+  if (o.auto_scale_loss && impl.dtype_policy_ == "mixed_float16" && !dynamic_cast<optimizers::LossScaleOptimizer*>(t->optimizer.get()))
+    t->optimizer = std::make_shared<optimizers::LossScaleOptimizer>(t->options.optimizer, optimizers::LossScaleOptimizerOptions{.name = "loss_scale_optimizer"});
+  for (const LossSpec& l : o.loss.list) l.is_none() ? void() : void(l.object());  // unknown names are errors now
+  for (const auto& [n, l] : o.loss.named) l.is_none() ? void() : void(l.object());
+  t->loss_tracker = std::make_shared<metrics::Mean>(metrics::ReductionOptions{.name = "loss"});
+  t->output_names = impl.output_names();
+  impl.trainer = std::move(t);
+}
+
+bool has_loss(const CompileOptions& o) {
+  auto some = [](const auto& list, auto&& of) { return std::any_of(list.begin(), list.end(), [&](const auto& e) { return !of(e).is_none(); }); };
+  return some(o.loss.list, [](const LossSpec& l) -> const LossSpec& { return l; }) || some(o.loss.named, [](const auto& l) -> const LossSpec& { return l.second; });
+}
+
+// ---- losses and metrics meet the shapes
+
+/// The parts of build_trainer: everything by output, with errors that name it.
+class Builder {
+ public:
+  Builder(const Model& m, Trainer& t, const std::vector<ir::Type>& out, const std::vector<std::optional<ir::Type>>& y) : m_(m), t_(t), out_(out), y_(y) {
+    names_ = m.model_impl().output_names();
+    // Outputs of a class of the user's have no names: their logs are called by the losses and metrics alone.
+    nameless_ = names_.size() != out.size();
+    if (nameless_) {
+      names_.clear();
+      for (size_t i = 0; i < out.size(); ++i) names_.push_back(fmt::format("output_{}", i + 1));
+    }
+    for (size_t i = 0; i < names_.size(); ++i)
+      for (size_t k = 0; k < i; ++k)
+        if (names_[k] == names_[i]) names_[i] += fmt::format("_{}", i);
+    t.output_names = names_;
+  }
+  void losses() {
+    const PerOutput<LossSpec>& o = t_.options.loss;
+    if (!o.named.empty()) {
+      std::vector<LossSpec> by_output(out_.size());
+      std::set<std::string> given;
+      for (const auto& [n, spec] : o.named) given.insert(n), by_output[index_of(n, "loss")] = spec;
+      for (const std::string& n : names_)
+        if (!given.count(n))
+          throw ValueError(ErrorText{.what = "loss names some of the model's outputs, but not \"" + n + "\"", .where = where_model(m_), .expected = fmt::format("{}", fmt::join(names_, ", ")), .fix = "name it with nullptr for no loss"}.str());
+      for (size_t i = 0; i < out_.size(); ++i) add_loss(by_output[i], i);
+    } else if (o.single) {
+      // Each output has a loss of its own, where one can be made again.
+      for (size_t i = 0; i < out_.size(); ++i) add_loss(i == 0 || o.list[0].given().is_null() ? o.list[0] : LossSpec(o.list[0].given()), i);
+    } else if (!o.list.empty()) {
+      if (o.list.size() != out_.size())
+        throw ValueError(ErrorText{.what = "compile got another number of losses", .where = where_model(m_), .expected = fmt::format("{}, one per output", out_.size()), .received = std::to_string(o.list.size())}.str());
+      for (size_t i = 0; i < out_.size(); ++i) add_loss(o.list[i], i);
+    }
+    weights();
+    if (t_.losses.size() > 1)
+      for (OutputLoss& l : t_.losses) l.tracker = std::make_shared<metrics::Mean>(metrics::ReductionOptions{.name = l.name + "_loss"});
+  }
+  void metrics() {
+    add_metrics(t_.options.metrics, false);
+    add_metrics(t_.options.weighted_metrics, true);
+  }
+
+ private:
+  Shape y_shape(size_t i) const { return i < y_.size() && y_[i] ? y_[i]->shape : Shape{}; }
+  size_t index_of(const std::string& n, const char* what) const {
+    auto it = std::find(names_.begin(), names_.end(), n);
+    if (it == names_.end())
+      throw ValueError(ErrorText{.what = fmt::format("{} names the output \"{}\", which the model does not have", what, n) + did_you_mean(n, names_), .where = where_model(m_), .expected = fmt::format("{}", fmt::join(names_, ", "))}.str());
+    return static_cast<size_t>(it - names_.begin());
+  }
+  void add_loss(const LossSpec& spec, size_t i) {
+    if (spec.is_none()) return;
+    if (i >= y_.size() || !y_[i]) throw ValueError(ErrorText{.what = fmt::format("the output \"{}\" has a loss but no targets", names_[i]), .where = where_model(m_), .fix = "pass y"}.str());
+    LossSpec loss = losses::resolve(spec, y_shape(i), out_[i].shape);
+    t_.losses.push_back({loss, 1.0, i, nameless_ ? loss.object()->name() : names_[i], nullptr});
+  }
+  void weights() {
+    const PerOutput<double>& w = t_.options.loss_weights;
+    if (w.empty() || t_.options.loss.empty()) return;
+    if (!w.named.empty()) {
+      std::map<size_t, double> by_output;
+      for (const auto& [n, x] : w.named) by_output[index_of(n, "loss_weights")] = x;
+      for (OutputLoss& l : t_.losses) {
+        if (!by_output.count(l.output))
+          throw ValueError(ErrorText{.what = "loss_weights has no weight for the output \"" + l.name + "\"", .where = where_model(m_), .expected = fmt::format("{}", fmt::join(names_, ", "))}.str());
+        l.weight = by_output[l.output];
+      }
+      return;
+    }
+    size_t losses = t_.options.loss.single ? 1 : std::max(t_.options.loss.list.size(), t_.options.loss.named.size());
+    if (w.list.size() != losses)
+      throw ValueError(ErrorText{.what = fmt::format("`loss_weights` must match the number of losses, got {} losses and {} weights", losses, w.list.size()), .where = where_model(m_)}.str());
+    for (OutputLoss& l : t_.losses) l.weight = w.list[losses == 1 ? 0 : l.output];
+  }
+  void add_metrics(const MetricsArg& arg, bool weighted) {
+    auto add = [&](const MetricList& list, size_t i) {
+      for (const MetricSpec& spec : list.items()) {
+        OutputMetric om{metrics::resolve(spec, y_shape(i), out_[i].shape).object(), "", i, weighted};
+        std::string prefix = out_.size() > 1 && !nameless_ ? names_[i] + "_" : "", name = prefix + om.metric->name();
+        // Keras' way to tell names apart.
+        if (count_.count(name)) {
+          if (weighted) name = prefix + "weighted_" + om.metric->name();
+          if (int& n = count_[name]) name = fmt::format("{}_{}", name, n++);
+          else n = 1;
+        } else {
+          count_[name] = 1;
+        }
+        om.log_name = name;
+        t_.metrics.push_back(std::move(om));
+      }
+    };
+    MetricsArg::Resolved r = arg.resolve(names_);
+    const char* what = weighted ? "weighted_metrics" : "metrics";
+    if (!r.named.empty()) {
+      std::vector<MetricList> by_output(out_.size());
+      for (const auto& [n, list] : r.named) by_output[index_of(n, what)] = list;
+      for (size_t i = 0; i < out_.size(); ++i) add(by_output[i], i);
+    } else if (out_.size() == 1) {
+      for (const MetricList& list : r.list) add(list, 0);
+    } else if (!r.list.empty()) {
+      if (r.list.size() != out_.size())
+        throw ValueError(ErrorText{.what = fmt::format("for a model with several outputs, {} needs one entry per output, or names", what), .where = where_model(m_), .expected = fmt::format("{}: {}", out_.size(), fmt::join(names_, ", ")), .received = std::to_string(r.list.size())}.str());
+      for (size_t i = 0; i < out_.size(); ++i) add(r.list[i], i);
+    }
+  }
+
+  const Model& m_;
+  Trainer& t_;
+  const std::vector<ir::Type>& out_;
+  const std::vector<std::optional<ir::Type>>& y_;
+  std::vector<std::string> names_;
+  bool nameless_;
+  std::map<std::string, int> count_;
+};
+
+void build_from(const Model& m, Trainer& t, const std::vector<ir::Type>& out, const std::vector<std::optional<ir::Type>>& y) {
+  Builder b(m, t, out, y);
+  t.losses.clear(), t.metrics.clear();
+  b.losses();
+  b.metrics();
+  t.results.reset();
+  t.built = true;
+}
+
+Tensors call_model(ModelImpl& impl, const Tensors& x, bool training) {
+  layers::CallScope scope(nullptr, training);
   CallArgs args;
   args.args.push_back(x.size() == 1 && impl.symbolic_inputs().size() <= 1 ? Arg(x[0]) : Arg(x));
   return impl(std::move(args));
 }
 
-/// Losses and metrics learn the shapes of targets and outputs.
-static void build_trainer(const Model& m, Trainer& t, const std::vector<ir::Type>& x, const std::vector<ir::Type>& y) {
+/// One number of what may be several: a metric with a value per class is logged as their mean.
+Tensor as_number(const Tensor& t) {
+  Tensor r = prims::cast(t, DType::Float32);
+  if (!r.rank()) return r;
+  return prims::div(prims::reduce_sum(r, prims::iota_axes(r.rank())), Tensor::full({}, static_cast<double>(std::max<int64_t>(r.numel(), 1))));
+}
+void put(StepLogs& logs, const std::string& name, const Tensor& value) {
+  for (auto& [n, v] : logs)
+    if (n == name) {
+      v = value;
+      return;
+    }
+  logs.emplace_back(name, value);
+}
+Tensors metric_states(const Model& m) {
+  Tensors out;
+  for (const auto& [name, metric] : named_metrics(m))
+    for (const Variable& v : metric->variables()) out.push_back(v.value());
+  return out;
+}
+bool same_tensor(const Tensor& a, const Tensor& b) { return a.impl() == b.impl() || (a.is_traced() && b.is_traced() && a.impl()->trace == b.impl()->trace && a.impl()->id == b.impl()->id); }
+
+/// What the user's step does, or ours. Layers' losses gather in the trainer meanwhile.
+StepLogs run_step(Model& m, Trainer& t, const Batch& batch, bool train) {
+  t.added.clear();
+  t.given_results.clear();
+  layers::CallScope scope(nullptr, std::nullopt, &t.added);
+  return train ? m.train_step(batch) : m.test_step(batch);
+}
+/// The logs are the results of the metrics as get_metrics_result gave them, and no metric has moved since.
+bool are_results(const Model& m, const Trainer& t, const StepLogs& logs) {
+  if (logs.size() != t.given_results.size() || logs.empty()) return false;
+  for (size_t i = 0; i < logs.size(); ++i)
+    if (logs[i].first != t.given_results[i].first || !same_tensor(logs[i].second, t.given_results[i].second)) return false;
+  Tensors now = metric_states(m);
+  return now.size() == t.given_states.size() && std::equal(now.begin(), now.end(), t.given_states.begin(), same_tensor);
+}
+int64_t rows_of(const Arrays& x) { return x.empty() || !x[0].rank() ? 1 : x[0].shape()[0]; }
+
+}  // namespace
+
+bool needs_batch(const Model& m, const Trainer& t) {
+  const CompileOptions& o = t.options;
+  return !m.impl()->built_ || (!t.built && (!o.loss.empty() || !o.metrics.empty() || !o.weighted_metrics.empty()));
+}
+
+void build_trainer(Model& m, Trainer& t, const data::Signature& batch) {
   ModelImpl& impl = m.model_impl();
-  if (t.built) return;
-  std::vector<ir::Type> out = core::infer(x, [&](const Tensors& in) { return call_model(impl, in, false, nullptr); });
-  std::vector<std::string> names = impl.output_names();
-  if (names.size() != out.size()) {
-    names.clear();
-    for (size_t i = 0; i < out.size(); ++i) names.push_back(fmt::format("output_{}", i + 1));
-  }
-  for (size_t i = 0; i < names.size(); ++i)
-    for (size_t k = 0; k < i; ++k)
-      if (names[k] == names[i]) names[i] += fmt::format("_{}", i);
-  auto y_shape = [&](size_t i) { return i < y.size() ? y[i].shape : Shape{}; };
-  auto index_of = [&](const std::string& n, const char* what) {
-    auto it = std::find(names.begin(), names.end(), n);
-    if (it == names.end()) throw ValueError(ErrorText{.what = fmt::format("{} names the output \"{}\", which the model does not have", what, n) + did_you_mean(n, names), .where = where_model(m), .expected = fmt::format("{}", fmt::join(names, ", "))}.str());
-    return static_cast<size_t>(it - names.begin());
-  };
-  // Losses.
-  const auto& o = t.options;
-  auto add_loss = [&](const LossSpec& spec, size_t i) {
-    if (spec.is_none()) return;
-    if (i >= y.size() || !y[i].shape.rank()) {
-      if (i >= y.size()) throw ValueError(ErrorText{.what = fmt::format("the output \"{}\" has a loss but no targets", names[i]), .where = where_model(m), .fix = "pass y"}.str());
-    }
-    t.losses.push_back({losses::resolve(spec, y_shape(i), out[i].shape), 1.0, i, names[i], nullptr});
-  };
-  if (!o.loss.named.empty()) {
-    std::vector<std::pair<size_t, LossSpec>> sorted;
-    for (const auto& [n, spec] : o.loss.named) sorted.emplace_back(index_of(n, "loss"), spec);
-    std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    for (auto& [i, spec] : sorted) add_loss(spec, i);
-  } else if (o.loss.single) {
-    for (size_t i = 0; i < out.size(); ++i) add_loss(i == 0 ? o.loss.list[0] : LossSpec(o.loss.list[0].given().is_null() ? o.loss.list[0] : LossSpec(o.loss.list[0].given())), i);
-  } else if (!o.loss.list.empty()) {
-    if (o.loss.list.size() != out.size())
-      throw ValueError(ErrorText{.what = "compile got another number of losses", .where = where_model(m), .expected = fmt::format("{}, one per output", out.size()), .received = std::to_string(o.loss.list.size())}.str());
-    for (size_t i = 0; i < out.size(); ++i) add_loss(o.loss.list[i], i);
-  }
-  const auto& lw = o.loss_weights;
-  for (OutputLoss& l : t.losses) {
-    if (lw.single) l.weight = lw.list[0];
-    else if (!lw.list.empty()) {
-      if (lw.list.size() != out.size()) throw ValueError(ErrorText{.what = "compile got another number of loss_weights", .where = where_model(m), .expected = std::to_string(out.size()), .received = std::to_string(lw.list.size())}.str());
-      l.weight = lw.list[l.output];
-    }
-    for (const auto& [n, w] : lw.named)
-      if (index_of(n, "loss_weights") == l.output) l.weight = w;
-  }
-  if (t.losses.size() > 1)
-    for (OutputLoss& l : t.losses) l.tracker = std::make_shared<metrics::Mean>(metrics::ReductionOptions{.name = l.name + "_loss"});
-  // Metrics.
-  std::set<std::string> taken;
-  auto add_metrics = [&](const MetricsArg& arg, bool weighted) {
-    auto add = [&](const MetricList& ml, size_t i) {
-      for (const MetricSpec& spec : ml.items) {
-        if (spec.is_none()) continue;
-        MetricSpec resolved = metrics::resolve(spec, y_shape(i), out[i].shape);
-        OutputMetric om{resolved.object(), "", i, weighted};
-        std::string name = om.metric->name();
-        if (out.size() > 1) name = names[i] + "_" + name;
-        if (taken.count(name)) {
-          if (weighted && !taken.count("weighted_" + om.metric->name())) name = "weighted_" + om.metric->name();
-          int k = 1;
-          std::string base = name;
-          while (taken.count(name)) name = fmt::format("{}_{}", base, k++);
-        }
-        taken.insert(name);
-        om.log_name = name;
-        t.metrics.push_back(std::move(om));
+  if (!t.built) {
+    size_t at = batch.layout.inputs;
+    std::vector<ir::Type> x(batch.types.begin(), batch.types.begin() + static_cast<int64_t>(at));
+    std::vector<std::optional<ir::Type>> y;
+    for (char there : batch.layout.targets) y.push_back(there ? std::optional(batch.types[at++]) : std::nullopt);
+    bool something = has_loss(t.options) || !t.options.metrics.empty() || !t.options.weighted_metrics.empty();
+    std::vector<ir::Type> out;
+    if (something || !impl.built_) {
+      try {
+        out = core::infer(x, [&](const Tensors& in) { return call_model(impl, in, false); });
+      } catch (const NotImplementedError&) {
+        if (something) throw;  // else a model without a call, whose steps are its own
       }
-    };
-    if (!arg.named.empty()) {
-      for (const auto& [n, ml] : arg.named) add(ml, index_of(n, "metrics"));
-    } else if (out.size() == 1) {
-      for (const MetricList& ml : arg.list) add(ml, 0);
-    } else if (!arg.list.empty()) {
-      if (arg.list.size() != out.size())
-        throw ValueError(ErrorText{.what = "for a model with several outputs, metrics needs one entry per output, or names", .where = where_model(m), .expected = std::to_string(out.size()), .received = std::to_string(arg.list.size())}.str());
-      for (size_t i = 0; i < out.size(); ++i) add(arg.list[i], i);
     }
-  };
-  add_metrics(o.metrics, false);
-  add_metrics(o.weighted_metrics, true);
-  t.metrics_order = {"loss"};
-  for (const OutputMetric& om : t.metrics) t.metrics_order.push_back(om.log_name);
-  for (const OutputLoss& l : t.losses)
-    if (l.tracker) t.metrics_order.push_back(l.tracker->name());
-  t.built = true;
-}
-
-/// The sum that is minimised: the outputs' losses, penalties of weights, what layers added.
-static Tensor total_loss(ModelImpl& impl, Trainer& t, const Tensors& y, const Tensors& pred, const Tensors& w, const Tensors& added, int64_t batch) {
-  Tensor total;
-  auto add = [&](const Tensor& l) {
-    Tensor f = prims::cast(l, DType::Float32);
-    total = total.defined() ? prims::add(total, f) : f;
-  };
-  for (const OutputLoss& l : t.losses) {
-    if (l.output >= y.size() || !y[l.output].defined())
-      throw ValueError("the output \"" + l.name + "\" has a loss but no targets");
-    Tensor v = (*l.loss.object())(y[l.output], pred[l.output], l.output < w.size() ? w[l.output] : Tensor());
-    if (v.rank() > 0) v = prims::reduce_sum(v, prims::iota_axes(v.rank()));
-    if (l.tracker) l.tracker->update_state(v, Tensor::full({}, static_cast<double>(batch)));
-    add(l.weight == 1 ? v : prims::mul(v, l.weight));
+    build_from(m, t, out, y);
   }
-  for (const Tensor& a : added) add(a.rank() ? prims::reduce_sum(a, prims::iota_axes(a.rank())) : a);
-  for (const Variable& v : impl.trainable_weights())
-    if (auto r = v.regularizer()) add(r(v.value()));
-  if (!total.defined())
-    throw ValueError(ErrorText{.what = "there is no loss to compute", .where = "model \"" + impl.name() + "\"", .fix = "give compile() a loss, or add one with add_loss"}.str());
-  return total;
+  if (!t.optimizer->built()) t.optimizer->build(impl.trainable_weights());
 }
 
-static Tensors split_weights(const Prepared& p, const Tensors& args, size_t from) {
-  Tensors w;
-  for (const Tensor& s : p.w) w.push_back(s.defined() ? args[from++] : Tensor());
-  return w;
+std::vector<std::pair<std::string, std::shared_ptr<metrics::Metric>>> named_metrics(const Model& m) {
+  std::vector<std::pair<std::string, std::shared_ptr<metrics::Metric>>> out;
+  const Trainer* t = m.model_impl().trainer.get();
+  for (const auto& metric : subject_of(m).metrics()) {
+    std::string name = metric->name();
+    if (t)
+      for (const OutputMetric& om : t->metrics)
+        if (om.metric == metric) name = om.log_name;
+    // A later one of the same name counts, as in Keras' dictionary.
+    auto it = std::find_if(out.begin(), out.end(), [&](const auto& n) { return n.first == name; });
+    if (it == out.end()) out.emplace_back(name, metric);
+    else it->second = metric;
+  }
+  return out;
 }
 
-static const core::Compiled& step_for(const Model& m, Trainer& t, const Prepared& p, int64_t rows, bool train) {
+StepExecutable& step_for(Model& m, Trainer& t, const data::Signature& batch, bool train) {
   auto& steps = train ? t.train_steps : t.test_steps;
-  Tensors all = p.all();
-  auto fits = [&](const StepExecutable& s) {
-    if (s.types.size() != all.size()) return false;
-    for (size_t i = 0; i < all.size(); ++i)
-      if (s.types[i].dtype != all[i].dtype() || s.types[i].shape.rank() != all[i].rank() || s.types[i].shape[0] != rows || s.types[i].shape.slice(1) != all[i].shape().slice(1)) return false;
-    return true;
-  };
-  for (const StepExecutable& s : steps)
-    if (fits(s)) return *s.compiled;
-  std::vector<ir::Type> types = batch_types(all, rows);
-  ModelImpl& impl = m.model_impl();
-  build_trainer(m, t, batch_types(p.x, rows), batch_types(p.y, rows));
-  std::vector<Variable> vars;
-  if (train) {
-    vars = impl.trainable_weights();
-    if (!t.optimizer->built()) t.optimizer->build(vars);
-  }
+  for (StepExecutable& s : steps)
+    if (s.types == batch.types && s.layout == batch.layout) return s;
+  build_trainer(m, t, batch);
+  StepExecutable s{batch.layout, batch.types, nullptr, true, {}, {}, {}};
   auto body = [&](const Tensors& args) -> Tensors {
-    Tensors x(args.begin(), args.begin() + static_cast<int64_t>(p.x.size()));
-    Tensors y(args.begin() + static_cast<int64_t>(p.x.size()), args.begin() + static_cast<int64_t>(p.x.size() + p.y.size()));
-    Tensors w = split_weights(p, args, p.x.size() + p.y.size()), added;
-    Tensors before;
-    for (const Variable& v : vars) before.push_back(v.value());
-    Tensors pred = call_model(impl, x, train, &added);
-    Tensor loss = total_loss(impl, t, y, pred, w, added, rows);
-    t.loss_tracker->update_state(loss, Tensor::full({}, static_cast<double>(rows)));
-    if (train && !vars.empty()) {
-      Tensor scaled = t.options.auto_scale_loss ? t.optimizer->scale_loss(loss) : loss;
-      Tensors slopes = gradients(scaled, before);
-      // What a layer assigns to a trained weight (SpectralNormalization does) counts in this call alone, as in Keras on JAX.
-      for (size_t i = 0; i < vars.size(); ++i)
-        if (!vars[i].value().same(before[i])) vars[i].assign(before[i]);
-      t.optimizer->apply(slopes, vars);
-    }
-    for (const OutputMetric& om : t.metrics) {
-      if (om.output >= y.size() || !y[om.output].defined()) continue;
-      Tensor weight = om.weighted && om.output < w.size() ? w[om.output] : Tensor();
-      om.metric->update_state(y[om.output], pred[om.output], weight);
-    }
-    return {};
+    StepLogs logs = run_step(m, t, batch.layout.batch(args), train);
+    Tensors out;
+    s.logs_are_metrics = are_results(m, t, logs);
+    if (!s.logs_are_metrics)
+      for (const auto& [name, value] : logs) {
+        if (!value.defined()) throw ValueError(ErrorText{.what = "the log \"" + name + "\" of a step is no tensor", .where = where_model(m)}.str());
+        s.names.push_back(name), out.push_back(as_number(value));
+      }
+    // Nothing of the trace may be seen from outside of it.
+    t.added.clear(), t.given_results.clear(), t.given_states.clear();
+    return out;
   };
-  steps.push_back({types, core::compile(body, types)});
+  s.compiled = core::compile(body, batch.types);
+  for (const ir::Type& type : s.compiled->outputs) {
+    s.outputs.push_back(Tensor::empty(type.dtype, type.shape));
+    s.pointers.push_back(s.outputs.back().mutable_raw());
+  }
+  steps.push_back(std::move(s));
   t.results.reset();
-  return *steps.back().compiled;
+  return steps.back();
 }
 
-/// The steps of one run by their number of rows (a full batch, the short last one), so that a steady step looks nothing up.
-class StepsOfRun {
- public:
-  StepsOfRun(const Model& m, Trainer& t, const Prepared& p, bool train) : m_(m), t_(t), p_(p), train_(train) {}
-  const core::Compiled& operator()(int64_t rows) {
-    for (const Known& k : known_)
-      if (k.rows == rows) return *k.step;
-    Known& k = known_[known_[0].rows >= 0];
-    k = {rows, &step_for(m_, t_, p_, rows, train_)};
-    return *k.step;
-  }
-
- private:
-  struct Known {
-    int64_t rows = -1;
-    const core::Compiled* step = nullptr;
-  };
-  const Model& m_;
-  Trainer& t_;
-  const Prepared& p_;
-  bool train_;
-  Known known_[2];
-};
-
-/// The current values of loss and metrics, sorted by name as Keras logs them.
-static Logs::Items results(Trainer& t) {
-  if (!t.built) return {};
+Logs::Items results(Model& m, Trainer& t) {
   if (!t.results) {
     t.result_names.clear();
-    std::vector<std::pair<std::string, std::shared_ptr<metrics::Metric>>> named{{"loss", t.loss_tracker}};
-    for (const OutputMetric& om : t.metrics) named.emplace_back(om.log_name, om.metric);
-    for (const OutputLoss& l : t.losses)
-      if (l.tracker) named.emplace_back(l.tracker->name(), l.tracker);
-    std::sort(named.begin(), named.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    for (const auto& n : named) t.result_names.push_back(n.first);
     t.results = core::compile(
         [&](const Tensors&) {
+          StepLogs logs = m.get_metrics_result();
+          std::sort(logs.begin(), logs.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
           Tensors out;
-          for (const auto& n : named) {
-            Tensor r = prims::cast(n.second->result(), DType::Float32);
-            // A metric with a value per class is logged as their mean.
-            if (r.rank()) r = prims::div(prims::reduce_sum(r, prims::iota_axes(r.rank())), Tensor::full({}, static_cast<double>(r.numel())));
-            out.push_back(r);
-          }
+          for (const auto& [name, value] : logs) t.result_names.push_back(name), out.push_back(as_number(value));
+          t.given_results.clear(), t.given_states.clear();
           return out;
         },
         {});
@@ -466,319 +339,206 @@ static Logs::Items results(Trainer& t) {
   return items;
 }
 
-static void reset(Trainer& t) {
-  for (const auto& m : t.all_metrics()) m->reset_state();
+void reset(Model& m, Trainer& t) {
+  if (t.asked) t.asked->items();  // a class of the user's may not call ours
+  m.reset_metrics();
 }
 
-static Logs::Items run_evaluate(const Model& m, Trainer& t, const Prepared& p, int64_t batch_size, std::optional<int64_t> steps, const CallbackList& cbs) {
-  Batches batches(p.all(), batch_size, p.names);
-  t.peeked = true;
-  reset(t);
-  Logs none;
-  cbs.each([&](Callback& c) { c.on_test_begin(none); });
-  int64_t n = std::min(steps.value_or(batches.num_batches()), batches.num_batches());
-  StepsOfRun step_of(m, t, p, false);
-  for (int64_t b = 0; b < n; ++b) {
-    cbs.each([&](Callback& c) { c.on_test_batch_begin(b, none); });
-    step_of(batches.rows_of(b)).run(batches.gather(b), nullptr);
-    Logs logs([&t] { return results(t); });
-    cbs.each([&](Callback& c) { c.on_test_batch_end(b, logs); });
-    if (t.stop_training) break;
+Logs in_metric_order(const Model& m, const Logs::Items& items) {
+  Logs::Items out;
+  std::set<std::string> taken;
+  for (const std::string& n : m.metrics_names())
+    for (const auto& item : items)
+      if (item.first == n && taken.insert(n).second) out.push_back(item);
+  for (const auto& item : items)
+    if (!taken.count(item.first)) out.push_back(item);
+  return Logs(out);
+}
+
+// ---- steps of a run
+
+const core::Compiled* Steps::compiled(const data::Signature& batch) { return t_.options.run_eagerly ? nullptr : step_for(m_, t_, batch, train_).compiled.get(); }
+
+void Steps::run(const data::Ready& batch) {
+  if (t_.options.run_eagerly) {
+    build_trainer(m_, t_, *batch.signature);
+    StepLogs logs = run_step(m_, t_, batch.signature->layout.batch(batch.tensors()), train_);
+    eager_.clear();
+    for (const auto& [name, value] : logs) eager_.emplace_back(name, as_number(value).item());
+    std::sort(eager_.begin(), eager_.end());
+    t_.given_results.clear(), t_.given_states.clear();
+    return;
   }
-  Logs::Items items = results(t);
-  Logs logs(items);
-  cbs.each([&](Callback& c) { c.on_test_end(logs); });
+  StepExecutable* step = nullptr;
+  for (const Known& k : known_)
+    if (k.signature == batch.signature) step = k.step;
+  if (!step) {
+    step = &step_for(m_, t_, *batch.signature, train_);
+    known_.push_back({batch.signature, step});
+  }
+  step->compiled->run(batch.pointers, step->pointers.data());
+  last_ = step;
+}
+
+Logs::Items Steps::logs() const {
+  if (t_.options.run_eagerly) return eager_;
+  if (!last_ || last_->logs_are_metrics) return results(m_, t_);
+  Logs::Items items;
+  for (size_t i = 0; i < last_->names.size(); ++i) items.emplace_back(last_->names[i], last_->outputs[i].item());
+  std::sort(items.begin(), items.end());
   return items;
+}
+
+Logs::Items Steps::final_logs() const {
+  if (last_ && last_->logs_are_metrics) return results(m_, t_);
+  Logs::Items last = logs(), all = results(m_, t_);
+  // Keras takes the metrics where the step's logs have their names.
+  bool same = last.size() == all.size() && std::equal(last.begin(), last.end(), all.begin(), [](const auto& a, const auto& b) { return a.first == b.first; });
+  return same ? all : last;
 }
 
 }  // namespace keras::models
 
 namespace keras {
 
-using callbacks::Callback;
 using models::need_trainer;
 using models::Trainer;
 
-Verbose::Verbose(const char* text) {
-  if (std::string_view(text) != "auto") throw ValueError(ErrorText{.what = "verbose is unknown", .expected = "\"auto\", 0, 1 or 2", .received = text}.str());
-}
-Shuffle::Shuffle(const char* text) : kind(Batch) {
-  if (std::string_view(text) != "batch") throw ValueError(ErrorText{.what = "shuffle is unknown", .expected = "true, false or \"batch\"", .received = text}.str());
-}
-
-static void compile_into(const Model& m, const CompileOptions& o) {
-  auto t = std::make_unique<Trainer>();
-  t->options = o;
-  if (o.optimizer.is_none()) t->options.optimizer = OptimizerSpec("rmsprop");
-  t->optimizer = t->options.optimizer.object();
-  for (const LossSpec& l : o.loss.list) l.is_none() ? void() : void(l.object());  // unknown names are errors now
-  for (const auto& [n, l] : o.loss.named) l.is_none() ? void() : void(l.object());
-  t->loss_tracker = std::make_shared<metrics::Mean>(metrics::ReductionOptions{.name = "loss"});
-  m.model_impl().trainer = std::move(t);
-}
-
 Model& Model::compile(const CompileOptions& options) {
-  compile_into(*this, options);
+  // A class of the user's over a graph: its object is the one whose steps count, also when another handle trains.
+  if (!impl_->self_ && typeid(*this) != typeid(Model) && typeid(*this) != typeid(Sequential)) impl_->self_ = this;
+  models::compile_into(*this, options);
   return *this;
 }
-Model& Model::compile_from_config(const Value& config) {
-  compile_into(*this, models::options_from_config(config));
-  return *this;
-}
+Model& Model::compile_from_config(const Value& config) { return compile(models::options_from_config(config)); }
 bool Model::compiled() const { return model_impl().trainer != nullptr; }
 Trainer& Model::trainer() const { return need_trainer(*this, "this"); }
 optimizers::Optimizer& Model::optimizer() const { return *need_trainer(*this, "optimizer").optimizer; }
-std::vector<std::string> Model::metrics_names() const { return need_trainer(*this, "metrics_names").metrics_order; }
-void Model::reset_metrics() { models::reset(need_trainer(*this, "reset_metrics")); }
+std::shared_ptr<callbacks::History> Model::history() const { return model_impl().trainer ? model_impl().trainer->history : nullptr; }
+
+std::vector<std::string> Model::metrics_names() const {
+  const Trainer& t = need_trainer(*this, "metrics_names");
+  std::vector<std::string> names, later;
+  // As evaluate lists them: by the metrics' own names in order, then what has another name in logs, sorted.
+  for (const auto& [log_name, metric] : models::named_metrics(*this)) (log_name == metric->name() ? names : later).push_back(log_name);
+  (void)t;
+  std::sort(later.begin(), later.end());
+  names.insert(names.end(), later.begin(), later.end());
+  return names;
+}
+
 void Model::reset_states() {
   for (layers::LayerImpl* l : impl_->flatten()) l->reset_states();
 }
 bool Model::stop_training() const { return model_impl().trainer && model_impl().trainer->stop_training; }
 void Model::set_stop_training(bool stop) { need_trainer(*this, "set_stop_training").stop_training = stop; }
+void Model::set_stop_evaluating(bool stop) { need_trainer(*this, "set_stop_evaluating").stop_evaluating = stop; }
+void Model::set_stop_predicting(bool stop) { model_impl().stop_predicting = stop; }
 
-std::shared_ptr<callbacks::History> Model::fit(const Arrays& x, const Arrays& y, const FitOptions& o) {
-  Trainer& t = need_trainer(*this, "fit");
-  int64_t batch_size = o.batch_size.value_or(32);
-  models::Prepared p = models::prepare(*this, x, y, o.sample_weight, o.class_weight, true);
-  models::Prepared val;
-  bool validate = false;
-  if (o.validation_split != 0) {
-    if (o.validation_split < 0 || o.validation_split >= 1)
-      throw ValueError(ErrorText{.what = "validation_split is outside [0, 1)", .received = fmt::format("{}", o.validation_split)}.str());
-    if (o.validation_data.empty()) {
-      int64_t n = p.x[0].shape().rank() ? p.x[0].shape()[0] : 0;
-      int64_t at = static_cast<int64_t>(std::floor(static_cast<double>(n) * (1.0 - o.validation_split)));
-      if (at == 0 || at == n)
-        throw ValueError(ErrorText{.what = "validation_split leaves no samples on one side", .received = fmt::format("validation_split={} of {} samples", o.validation_split, n)}.str());
-      data::Batches check(p.all(), batch_size, p.names);  // equal lengths, before anything is cut
-      auto cut = [&](Tensors& ts, int64_t a, int64_t b) {
-        for (Tensor& s : ts)
-          if (s.defined()) s = s.rows(a, b);
-      };
-      val = p;
-      cut(val.x, at, n), cut(val.y, at, n), cut(val.w, at, n);
-      cut(p.x, 0, at), cut(p.y, 0, at), cut(p.w, 0, at);
-      validate = true;
-    }
-  }
-  if (!o.validation_data.empty()) {
-    val = models::prepare(*this, o.validation_data.x, o.validation_data.y, o.validation_data.sample_weight, {}, true);
-    validate = true;
-  }
-  data::Batches batches(p.all(), batch_size, p.names);
-  // Built before the first run, so that callbacks see weights and optimizer.
-  models::build_trainer(*this, t, models::batch_types(p.x, batches.rows_of(0)), models::batch_types(p.y, batches.rows_of(0)));
-  if (!t.optimizer->built()) t.optimizer->build(impl_->trainable_weights());
-
-  auto history = std::make_shared<callbacks::History>();
-  models::CallbackList cbs;
-  if (o.verbose.level > 0) cbs.list.push_back(models::make_progbar(o.verbose.level));
-  for (const CallbackSpec& c : o.callbacks) cbs.list.push_back(c.get());
-  cbs.list.push_back(history);
-  int64_t per_pass = batches.num_batches(), steps = o.steps_per_epoch.value_or(per_pass);
-  bool user_callbacks = !o.callbacks.empty() || o.verbose.level == 1;
-  cbs.each([&](Callback& c) {
-    c.set_params({o.epochs, steps, o.verbose.level});
-    c.set_model(this);
-  });
-  using Order = data::Batches::Order;
-  Order order = o.shuffle.kind == Shuffle::On ? Order::Shuffled : o.shuffle.kind == Shuffle::Batch ? Order::ShuffledBatches : Order::InOrder;
-  if (!t.peeked) {
-    // Keras looks at one batch to build losses and metrics, which draws a permutation of its own.
-    if (order == Order::Shuffled) data::permutation(batches.num_rows());
-    if (order == Order::ShuffledBatches) data::permutation(batches.rows_of(0));
-    t.peeked = true;
-  }
-  t.stop_training = false;
-  t.initial_epoch.reset();
-  Logs none;
-  models::StepsOfRun step_of(*this, t, p, true);
-  models::FitPosition now;
-  int& epoch = now.epoch;
-  int64_t &step = now.step, &at = now.at;
-  epoch = o.initial_epoch, at = per_pass;
-  std::unique_ptr<models::FitCheckpoint> checkpoint;
-  if (!o.checkpoint.directory.empty()) {
-    models::FitRun run{*this, t, {}, history, Dict{{"fit", models::describe_fit(o)}, {"data", models::describe_data(p.all())}, {"validation_data", models::describe_data(val.all())}}};
-    for (const CallbackSpec& c : o.callbacks) run.callbacks.push_back(c.get());
-    checkpoint = std::make_unique<models::FitCheckpoint>(o.checkpoint, std::move(run));
-  }
-  if (checkpoint && checkpoint->found()) {
-    now = checkpoint->position();
-    if (o.verbose.level > 0 && !checkpoint->finished()) cbs.list.front()->on_train_resume(now.begun ? Value(Dict{{"epoch", epoch}, {"seen", step}}) : Value(), {});
-    checkpoint->resume_callbacks();
-    checkpoint->restore(&step_of(batches.rows_of(0)));
-    if (checkpoint->finished()) {
-      cbs.each([&](Callback& c) { c.set_model(nullptr); });
-      return history;
-    }
-    if (at < per_pass) {
-      checkpoint->restore_pass();
-      batches.start(order);
-      checkpoint->restore_random();
-    }
-  } else {
-    cbs.each([&](Callback& c) { c.on_train_begin(none); });
-    epoch = t.initial_epoch.value_or(o.initial_epoch);
-    if (checkpoint) {
-      checkpoint->set_step(&step_of(batches.rows_of(0)));
-      checkpoint->write(now);
-    }
-  }
-  for (; epoch < o.epochs && !t.stop_training; ++epoch) {
-    if (!now.begun) {
-      models::reset(t);
-      Logs begin;
-      cbs.each([&](Callback& c) { c.on_epoch_begin(epoch, begin); });
-      if (!o.steps_per_epoch) at = per_pass;
-      now.begun = true, step = 0;
-    }
-    while (step < steps) {
-      if (at >= per_pass) {
-        if (checkpoint) now.pass_seed = random::numpy_random().state();
-        batches.start(order), at = 0;
-      }
-      if (user_callbacks) cbs.each([&](Callback& c) { c.on_train_batch_begin(step, none); });
-      step_of(batches.rows_of(at)).run(batches.gather(at), nullptr);
-      ++at;
-      if (user_callbacks) {
-        Logs logs([&t] { return models::results(t); });
-        cbs.each([&](Callback& c) { c.on_train_batch_end(step, logs); });
-      }
-      ++step;
-      if (t.stop_training) break;
-      if (checkpoint) checkpoint->moved(now, true);
-    }
-    Logs::Items items = models::results(t);
-    if (validate && (epoch + 1) % o.validation_freq == 0) {
-      models::CallbackList quiet;
-      for (const CallbackSpec& c : o.callbacks) quiet.list.push_back(c.get());
-      bool stop = t.stop_training;
-      t.stop_training = false;
-      for (const auto& [name, value] : models::run_evaluate(*this, t, val, o.validation_batch_size.value_or(batch_size), o.validation_steps, quiet)) items.emplace_back("val_" + name, value);
-      t.stop_training = t.stop_training || stop;
-    }
-    // Keras hands logs to callbacks sorted by name, which is the order of history and of files.
-    std::sort(items.begin(), items.end());
-    Logs logs(std::move(items));
-    cbs.each([&](Callback& c) { c.on_epoch_end(epoch, logs); });
-    now.last = logs.items();
-    now.begun = false, step = 0;
-    if (checkpoint) {
-      models::FitPosition next = now;
-      ++next.epoch;
-      checkpoint->moved(next, false);
-    }
-  }
-  t.optimizer->finalize_variable_values(impl_->trainable_weights());
-  Logs end(now.last);
-  cbs.each([&](Callback& c) { c.on_train_end(end); });
-  if (checkpoint) checkpoint->write(now, true);
-  cbs.each([&](Callback& c) { c.set_model(nullptr); });
-  return history;
+void Model::track_metric(std::shared_ptr<metrics::Metric> metric) {
+  model_impl().tracked_metrics.push_back(std::move(metric));
+  if (Trainer* t = model_impl().trainer.get()) t->results.reset();
 }
-
-static Logs in_metric_order(const Trainer& t, const Logs::Items& items) {
-  Logs::Items out;
-  for (const std::string& n : t.metrics_order)
-    for (const auto& item : items)
-      if (item.first == n) out.push_back(item);
-  return Logs(out);
-}
-
-Logs Model::evaluate(const Arrays& x, const Arrays& y, const EvaluateOptions& o) {
-  Trainer& t = need_trainer(*this, "evaluate");
-  models::Prepared p = models::prepare(*this, x, y, o.sample_weight, {}, true);
-  models::CallbackList cbs;
-  if (o.verbose.level > 0) cbs.list.push_back(models::make_progbar(o.verbose.level));
-  for (const CallbackSpec& c : o.callbacks) cbs.list.push_back(c.get());
-  int64_t n = p.x[0].rank() ? p.x[0].shape()[0] : 0, b = o.batch_size.value_or(32);
-  cbs.each([&](Callback& c) {
-    c.set_params({1, o.steps.value_or(b > 0 ? (n + b - 1) / b : 0), o.verbose.level});
-    c.set_model(this);
-  });
-  t.stop_training = false;
-  Logs logs = in_metric_order(t, models::run_evaluate(*this, t, p, b, o.steps, cbs));
-  return in_metric_order(t, logs.items());
-}
-
-
-Tensors Model::predict_all(const Arrays& x, const PredictOptions& o) const {
-  models::Prepared p = models::prepare(*this, x, {}, {}, {}, false);
-  data::Batches batches(p.x, o.batch_size.value_or(32), p.names);
+std::vector<std::shared_ptr<metrics::Metric>> Model::metrics() const {
   models::ModelImpl& impl = model_impl();
-  models::CallbackList cbs;
-  if (o.verbose.level > 0) cbs.list.push_back(models::make_progbar(o.verbose.level));
-  for (const CallbackSpec& c : o.callbacks) cbs.list.push_back(c.get());
-  int64_t n = std::min(o.steps.value_or(batches.num_batches()), batches.num_batches());
-  cbs.each([&](Callback& c) {
-    c.set_params({1, n, o.verbose.level});
-    c.set_model(const_cast<Model*>(this));
-  });
-  Logs none;
-  cbs.each([&](Callback& c) { c.on_predict_begin(none); });
-  // Outputs of a batch go to buffers made once, and from there to their rows of the results.
-  struct Part {
-    Tensor result, buffer;
-    bool by_row;
-  };
-  std::vector<Part> parts;
-  std::vector<void*> pointers;
-  const core::Compiled* step = nullptr;
-  int64_t rows = std::min(n * batches.batch_size(), batches.num_rows()), done = 0, step_rows = -1;
-  for (int64_t b = 0; b < n; ++b) {
-    cbs.each([&](Callback& c) { c.on_predict_batch_begin(b, none); });
-    int64_t k = batches.rows_of(b);
-    if (k != step_rows) {
-      step = &impl.predict_step(models::batch_types(p.x, k));
-      step_rows = k;
-    }
-    if (parts.empty())
-      for (const ir::Type& type : step->outputs) {
-        bool by_row = type.shape.rank() && type.shape[0] == k;
-        Shape s = type.shape;
-        if (by_row) s[0] = rows;
-        parts.push_back({Tensor::empty(type.dtype, s), Tensor::empty(type.dtype, type.shape), by_row});
-        pointers.push_back(parts.back().buffer.mutable_raw());
-      }
-    step->run(batches.gather(b), pointers.data());
-    for (Part& part : parts) {
-      size_t row = part.by_row ? part.result.nbytes() / static_cast<size_t>(std::max<int64_t>(rows, 1)) : 0;
-      size_t bytes = part.by_row ? row * static_cast<size_t>(k) : part.result.nbytes();
-      if (bytes) std::memcpy(static_cast<std::byte*>(part.result.mutable_raw()) + static_cast<size_t>(done) * row, part.buffer.raw(), bytes);
-    }
-    done += k;
-    cbs.each([&](Callback& c) { c.on_predict_batch_end(b, none); });
-  }
-  cbs.each([&](Callback& c) { c.on_predict_end(none); });
-  Tensors results;
-  for (Part& part : parts) results.push_back(part.result);
-  return results;
+  std::vector<std::shared_ptr<metrics::Metric>> all;
+  if (impl.trainer) all = impl.trainer->all_metrics();
+  all.insert(all.end(), impl.tracked_metrics.begin(), impl.tracked_metrics.end());
+  return all;
 }
-Tensor Model::predict(const Arrays& x, const PredictOptions& o) const { return predict_all(x, o).at(0); }
+void Model::reset_metrics() {
+  if (Trainer* t = model_impl().trainer.get(); t && t->asked) t->asked->items();
+  for (const auto& m : models::subject_of(*this).metrics()) m->reset_state();
+}
+StepLogs Model::get_metrics_result() {
+  StepLogs logs;
+  for (const auto& [name, metric] : models::named_metrics(*this)) models::put(logs, name, metric->result());
+  if (Trainer* t = model_impl().trainer.get()) t->given_results = logs, t->given_states = models::metric_states(*this);
+  return logs;
+}
 
-Logs Model::train_on_batch(const Arrays& x, const Arrays& y, const BatchOptions& o) {
-  Trainer& t = need_trainer(*this, "train_on_batch");
-  models::Prepared p = models::prepare(*this, x, y, o.sample_weight, o.class_weight, true);
-  data::Batches batches(p.all(), std::max<int64_t>(p.x[0].rank() ? p.x[0].shape()[0] : 1, 1), p.names);
-  t.peeked = true;
-  if (t.built) models::reset(t);
-  models::step_for(*this, t, p, batches.num_rows(), true).run(batches.gather(0), nullptr);
-  return in_metric_order(t, models::results(t));
+Output Model::operator()(const Arrays& x, const CallOptions& o) const {
+  Tensors in = x.names.empty() || input_names().empty() ? x.values : models::in_order(x, input_names(), "inputs");
+  return in.size() == 1 && model_impl().symbolic_inputs().size() <= 1 ? (*this)(in[0], o) : (*this)(in, o);
 }
-Logs Model::test_on_batch(const Arrays& x, const Arrays& y, const BatchOptions& o) {
-  Trainer& t = need_trainer(*this, "test_on_batch");
-  models::Prepared p = models::prepare(*this, x, y, o.sample_weight, o.class_weight, true);
-  data::Batches batches(p.all(), std::max<int64_t>(p.x[0].rank() ? p.x[0].shape()[0] : 1, 1), p.names);
-  t.peeked = true;
-  if (t.built) models::reset(t);
-  models::step_for(*this, t, p, batches.num_rows(), false).run(batches.gather(0), nullptr);
-  return in_metric_order(t, models::results(t));
+
+// ---- the steps
+
+StepLogs Model::train_step(const Batch& batch) {
+  Trainer& t = need_trainer(*this, "train_step");
+  models::ModelImpl& impl = model_impl();
+  std::vector<Variable> vars = impl.trainable_weights();
+  Tensors y_pred, before;
+  for (const Variable& v : vars) before.push_back(v.value());
+  {
+    GradientTape tape;
+    y_pred = models::call_model(impl, batch.x.values, true);
+    Tensor loss = compute_loss(batch.x, batch.y, y_pred, batch.sample_weight, true);
+    t.loss_tracker->update_state(loss, Tensor::full({}, static_cast<double>(models::rows_of(batch.x))));
+    if (!vars.empty()) {
+      Tensors slopes = tape.gradient(t.optimizer->scale_loss(loss), before);
+      // What a layer assigns to a trained weight (SpectralNormalization does) counts in this call alone, as in Keras on JAX.
+      for (size_t i = 0; i < vars.size(); ++i)
+        if (!vars[i].value().same(before[i])) vars[i].assign(before[i]);
+      t.optimizer->apply(slopes, vars);
+    }
+  }
+  return compute_metrics(batch.x, batch.y, y_pred, batch.sample_weight);
 }
-Tensors Model::predict_on_batch_all(const Arrays& x) const {
-  int64_t n = x.empty() || !x.values[0].rank() ? 1 : std::max<int64_t>(x.values[0].shape()[0], 1);
-  return predict_all(x, {.batch_size = n});
+
+StepLogs Model::test_step(const Batch& batch) {
+  Trainer& t = need_trainer(*this, "test_step");
+  Tensors y_pred = models::call_model(model_impl(), batch.x.values, false);
+  Tensor loss = compute_loss(batch.x, batch.y, y_pred, batch.sample_weight, false);
+  t.loss_tracker->update_state(loss, Tensor::full({}, static_cast<double>(models::rows_of(batch.x))));
+  return compute_metrics(batch.x, batch.y, y_pred, batch.sample_weight);
 }
-Tensor Model::predict_on_batch(const Arrays& x) const { return predict_on_batch_all(x).at(0); }
+
+Tensors Model::predict_step(const Batch& batch) { return models::call_model(model_impl(), batch.x.values, false); }
+
+Tensor Model::compute_loss(const Arrays&, const Arrays& y, const Arrays& y_pred, const Arrays& sample_weight, bool training) {
+  Trainer& t = need_trainer(*this, "compute_loss");
+  if (!t.built) {
+    std::vector<ir::Type> out;
+    std::vector<std::optional<ir::Type>> targets;
+    for (const Tensor& p : y_pred.values) out.push_back({p.dtype(), p.shape()});
+    for (const Tensor& v : y.values) targets.push_back(v.defined() ? std::optional(ir::Type{v.dtype(), v.shape()}) : std::nullopt);
+    models::build_from(*this, t, out, targets);
+  }
+  Tensor total;
+  auto add = [&](const Tensor& l) {
+    Tensor f = prims::cast(l.rank() ? prims::reduce_sum(l, prims::iota_axes(l.rank())) : l, DType::Float32);
+    total = total.defined() ? prims::add(total, f) : f;
+  };
+  const Tensors& w = sample_weight.values;
+  for (const models::OutputLoss& l : t.losses) {
+    if (l.output >= y.size() || !y[l.output].defined()) throw ValueError("the output \"" + l.name + "\" has a loss but no targets");
+    if (l.output >= y_pred.size()) throw ValueError("the output \"" + l.name + "\" has a loss but there is no prediction");
+    Tensor v = (*l.loss.object())(y[l.output], y_pred[l.output], l.output < w.size() ? w[l.output] : w.size() == 1 ? w[0] : Tensor());
+    if (v.rank() > 0) v = prims::reduce_sum(v, prims::iota_axes(v.rank()));
+    const Tensor& p = y_pred[l.output];
+    if (l.tracker) l.tracker->update_state(v, Tensor::full({}, p.rank() ? static_cast<double>(p.shape()[0]) : 1.0));
+    add(l.weight == 1 ? v : prims::mul(v, l.weight));
+  }
+  for (const Tensor& a : t.added) add(a);
+  for (const Variable& v : impl_->trainable_weights())
+    if (auto r = v.regularizer()) add(r(v.value()));
+  if (total.defined()) return total;
+  // Keras lets a training go on that minimises nothing; nobody means that.
+  if (training)
+    throw ValueError(ErrorText{.what = "there is no loss to compute", .where = models::where_model(*this), .fix = "give compile() a loss, or add one with add_loss"}.str());
+  return Tensor::full({}, 0.0);
+}
+
+StepLogs Model::compute_metrics(const Arrays&, const Arrays& y, const Arrays& y_pred, const Arrays& sample_weight) {
+  Trainer& t = need_trainer(*this, "compute_metrics");
+  const Tensors& w = sample_weight.values;
+  for (const models::OutputMetric& om : t.metrics) {
+    if (om.output >= y.size() || !y[om.output].defined() || om.output >= y_pred.size()) continue;
+    Tensor weight = !om.weighted ? Tensor() : om.output < w.size() ? w[om.output] : w.size() == 1 ? w[0] : Tensor();
+    om.metric->update_state(y[om.output], y_pred[om.output], weight);
+  }
+  return get_metrics_result();
+}
 
 }  // namespace keras

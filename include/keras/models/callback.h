@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,14 @@ class Logs {
   Logs() = default;
   explicit Logs(Items items) : items_(std::make_shared<Items>(std::move(items))) {}
   explicit Logs(std::function<Items()> compute) : compute_(std::move(compute)) {}
+  /// A copy holds the numbers of now.
+  Logs(const Logs& other) : outputs(other.outputs), items_(std::make_shared<Items>(other.items())) {}
+  Logs& operator=(const Logs& other) {
+    outputs = other.outputs, items_ = std::make_shared<Items>(other.items()), compute_ = nullptr;
+    return *this;
+  }
+  Logs(Logs&&) = default;
+  Logs& operator=(Logs&&) = default;
   const Items& items() const;
   /// The number, or nullptr.
   const double* find(std::string_view name) const;
@@ -28,6 +37,10 @@ class Logs {
   bool empty() const { return items().empty(); }
   /// A callback may change what later ones and the history see (learning_rate is added so).
   void set(const std::string& name, double value);
+  /// The numbers alone, in order.
+  std::vector<double> values() const;
+  /// In on_predict_batch_end: what the model gave for the batch.
+  Tensors outputs;
 
  private:
   mutable std::shared_ptr<Items> items_;
@@ -37,6 +50,7 @@ class Logs {
 /// Parameters of the run, as Keras' `callback.params`.
 struct CallbackParams {
   int epochs = 1;
+  /// Batches of an epoch; 0 when nobody knows.
   int64_t steps = 0;
   int verbose = 0;
 };
@@ -51,8 +65,11 @@ class Callback {
   virtual void on_train_end(Logs&) {}
   virtual void on_epoch_begin(int /*epoch*/, Logs&) {}
   virtual void on_epoch_end(int /*epoch*/, Logs&) {}
-  virtual void on_train_batch_begin(int64_t /*batch*/, Logs&) {}
-  virtual void on_train_batch_end(int64_t /*batch*/, Logs&) {}
+  /// Where nothing else is said, the hooks of training batches are these.
+  virtual void on_batch_begin(int64_t /*batch*/, Logs&) {}
+  virtual void on_batch_end(int64_t /*batch*/, Logs&) {}
+  virtual void on_train_batch_begin(int64_t batch, Logs& logs) { on_batch_begin(batch, logs); }
+  virtual void on_train_batch_end(int64_t batch, Logs& logs) { on_batch_end(batch, logs); }
   virtual void on_test_begin(Logs&) {}
   virtual void on_test_end(Logs&) {}
   virtual void on_test_batch_begin(int64_t /*batch*/, Logs&) {}
@@ -111,5 +128,52 @@ class CallbackSpec {
  private:
   std::shared_ptr<callbacks::Callback> c_;
 };
+
+namespace callbacks {
+
+struct CallbackListOptions {
+  bool add_history = false;
+  bool add_progbar = false;
+  Model* model = nullptr;
+  std::optional<CallbackParams> params{};
+};
+
+/// Several callbacks as one, called in order. Given to `fit` as its only callback it is used as it is: without a history and a progress bar
+/// but those that it holds.
+class CallbackList : public Callback {
+ public:
+  explicit CallbackList(std::vector<CallbackSpec> callbacks = {}, const CallbackListOptions& options = {});
+  const std::vector<std::shared_ptr<Callback>>& callbacks() const { return list_; }
+  void append(std::shared_ptr<Callback> callback) { list_.push_back(std::move(callback)); }
+  /// The history among them, or null.
+  std::shared_ptr<History> history() const;
+
+  void set_model(Model* model) override;
+  void set_params(const CallbackParams& params) override;
+#define KERAS_TELL(hook, ...) \
+  for (const auto& c : list_) c->hook(__VA_ARGS__)
+  void on_train_begin(Logs& logs) override { KERAS_TELL(on_train_begin, logs); }
+  void on_train_end(Logs& logs) override { KERAS_TELL(on_train_end, logs); }
+  void on_epoch_begin(int epoch, Logs& logs) override { KERAS_TELL(on_epoch_begin, epoch, logs); }
+  void on_epoch_end(int epoch, Logs& logs) override { KERAS_TELL(on_epoch_end, epoch, logs); }
+  void on_batch_begin(int64_t batch, Logs& logs) override { KERAS_TELL(on_batch_begin, batch, logs); }
+  void on_batch_end(int64_t batch, Logs& logs) override { KERAS_TELL(on_batch_end, batch, logs); }
+  void on_train_batch_begin(int64_t batch, Logs& logs) override { KERAS_TELL(on_train_batch_begin, batch, logs); }
+  void on_train_batch_end(int64_t batch, Logs& logs) override { KERAS_TELL(on_train_batch_end, batch, logs); }
+  void on_test_begin(Logs& logs) override { KERAS_TELL(on_test_begin, logs); }
+  void on_test_end(Logs& logs) override { KERAS_TELL(on_test_end, logs); }
+  void on_test_batch_begin(int64_t batch, Logs& logs) override { KERAS_TELL(on_test_batch_begin, batch, logs); }
+  void on_test_batch_end(int64_t batch, Logs& logs) override { KERAS_TELL(on_test_batch_end, batch, logs); }
+  void on_predict_begin(Logs& logs) override { KERAS_TELL(on_predict_begin, logs); }
+  void on_predict_end(Logs& logs) override { KERAS_TELL(on_predict_end, logs); }
+  void on_predict_batch_begin(int64_t batch, Logs& logs) override { KERAS_TELL(on_predict_batch_begin, batch, logs); }
+  void on_predict_batch_end(int64_t batch, Logs& logs) override { KERAS_TELL(on_predict_batch_end, batch, logs); }
+#undef KERAS_TELL
+
+ private:
+  std::vector<std::shared_ptr<Callback>> list_;
+};
+
+}  // namespace callbacks
 
 }  // namespace keras

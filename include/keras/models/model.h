@@ -8,13 +8,12 @@
 #include <utility>
 #include <vector>
 
+#include <keras/data/source.h>
 #include <keras/layers/core/input_layer.h>
 #include <keras/layers/layer.h>
-#include <keras/losses.h>
-#include <keras/metrics.h>
 #include <keras/models/callback.h>
 #include <keras/models/checkpoint.h>
-#include <keras/models/data.h>
+#include <keras/models/compile.h>
 #include <keras/optimizers.h>
 
 namespace keras {
@@ -30,56 +29,18 @@ class FunctionalImpl;
 struct Trainer;
 }  // namespace models
 
-/// One thing for all outputs, one per output in order, or some by the outputs' names.
-template <class T> struct PerOutput {
-  std::vector<T> list;
-  std::vector<std::pair<std::string, T>> named;
-  bool single = false;
-  PerOutput() = default;
-  template <class U>
-    requires(std::is_convertible_v<U &&, T> && !std::is_same_v<std::decay_t<U>, PerOutput>)
-  PerOutput(U&& one) : list{T(std::forward<U>(one))}, single(true) {}
-  PerOutput(std::initializer_list<T> items) : list(items) {}
-  PerOutput(std::vector<T> items) : list(std::move(items)) {}
-  PerOutput(std::initializer_list<std::pair<std::string, T>> items) : named(items) {}
-  PerOutput(std::vector<std::pair<std::string, T>> items) : named(std::move(items)) {}
-  PerOutput(const std::map<std::string, T>& items) : named(items.begin(), items.end()) {}
-  bool empty() const { return list.empty() && named.empty(); }
-};
-
-/// The metrics of one output.
-struct MetricList {
-  std::vector<MetricSpec> items;
-  MetricList() = default;
-  template <class U>
-    requires(std::is_convertible_v<U &&, MetricSpec> && !std::is_same_v<std::decay_t<U>, MetricList>)
-  MetricList(U&& one) : items{MetricSpec(std::forward<U>(one))} {}
-  MetricList(std::initializer_list<MetricSpec> list) : items(list) {}
-  MetricList(std::vector<MetricSpec> list) : items(std::move(list)) {}
-};
-
-/// `.metrics = {"accuracy", "mae"}` for the one output, a list of lists per output, or lists by name.
-struct MetricsArg {
-  std::vector<MetricList> list;
-  std::vector<std::pair<std::string, MetricList>> named;
-  MetricsArg() = default;
-  MetricsArg(std::initializer_list<MetricList> items) : list(items) {}
-  MetricsArg(std::vector<MetricList> items) : list(std::move(items)) {}
-  MetricsArg(const std::vector<MetricSpec>& items) : list(items.begin(), items.end()) {}
-  MetricsArg(std::initializer_list<std::pair<std::string, MetricList>> items) : named(items) {}
-  MetricsArg(std::vector<std::pair<std::string, MetricList>> items) : named(std::move(items)) {}
-  bool empty() const { return list.empty() && named.empty(); }
-};
-
 struct CompileOptions {
   OptimizerSpec optimizer = "rmsprop";
   PerOutput<LossSpec> loss{};
   PerOutput<double> loss_weights{};
   MetricsArg metrics{};
   MetricsArg weighted_metrics{};
-  bool run_eagerly = false;       // accepted; every step is compiled
+  /// Every step runs operation by operation, so that a debugger can stop in it: slow.
+  bool run_eagerly = false;
+  /// Batches between two calls of the callbacks' batch hooks.
   int steps_per_execution = 1;
-  Value jit_compile = "auto";     // accepted; every step is compiled
+  /// "auto", true or false: accepted, as every step is compiled unless it runs eagerly.
+  Value jit_compile = "auto";
   bool auto_scale_loss = true;
 };
 
@@ -95,12 +56,33 @@ struct Verbose {
 /// `shuffle`: true, false, or "batch".
 struct Shuffle {
   enum Kind { Off, On, Batch } kind = On;
+  bool given = false;  // not the default
   Shuffle() = default;
-  Shuffle(bool on) : kind(on ? On : Off) {}
+  Shuffle(bool on) : kind(on ? On : Off), given(true) {}
   Shuffle(const char* text);
 };
 
+/// `validation_data`: inputs, targets, and perhaps weights of the samples; or a source of batches, `{dataset}`.
+struct ValidationData {
+  Data x{};
+  Arrays y{}, sample_weight{};
+  bool empty() const { return x.empty(); }
+};
+
+/// `validation_freq`: after every so many epochs, or after those of a list, counted from 1.
+struct ValidationFreq {
+  int every = 1;
+  std::vector<int> epochs{};
+  ValidationFreq() = default;
+  ValidationFreq(int every) : every(every) {}
+  ValidationFreq(std::initializer_list<int> epochs) : every(0), epochs(epochs) {}
+  ValidationFreq(std::vector<int> epochs) : every(0), epochs(std::move(epochs)) {}
+  /// After the epoch of this number, counted from 0.
+  bool due(int epoch) const;
+};
+
 struct FitOptions {
+  /// 32 without it, or, where steps_per_epoch is given, what makes as many batches of the arrays. Sources have batches of their own.
   std::optional<int64_t> batch_size{};
   int epochs = 1;
   Verbose verbose{};
@@ -114,7 +96,7 @@ struct FitOptions {
   std::optional<int64_t> steps_per_epoch{};
   std::optional<int64_t> validation_steps{};
   std::optional<int64_t> validation_batch_size{};
-  int validation_freq = 1;
+  ValidationFreq validation_freq{};
   /// Keep a checkpoint, so that the run survives being killed.
   CheckpointOptions checkpoint{};
 };
@@ -125,11 +107,13 @@ struct EvaluateOptions {
   Arrays sample_weight{};
   std::optional<int64_t> steps{};
   std::vector<CallbackSpec> callbacks{};
+  /// The numbers by name in either case; true puts them into the order of Keras' dictionary, which is sorted.
+  bool return_dict = false;
 };
 
 struct PredictOptions {
   std::optional<int64_t> batch_size{};
-  Verbose verbose{0};
+  Verbose verbose{};
   std::optional<int64_t> steps{};
   std::vector<CallbackSpec> callbacks{};
 };
@@ -137,7 +121,12 @@ struct PredictOptions {
 struct BatchOptions {
   Arrays sample_weight{};
   std::map<int64_t, double> class_weight{};
+  /// As in EvaluateOptions.
+  bool return_dict = false;
 };
+
+/// What a training step tells: tensors by name.
+using StepLogs = std::vector<std::pair<std::string, Tensor>>;
 
 struct SummaryOptions {
   int line_length = 0;             // 0: as wide as the terminal, 80 elsewhere
@@ -177,24 +166,87 @@ class Model : public Layer {
   Model& compile_from_config(const Value& config);
   bool compiled() const;
 
-  std::shared_ptr<callbacks::History> fit(const Arrays& x, const Arrays& y, const FitOptions& options = {});
+  std::shared_ptr<callbacks::History> fit(const Arrays& x, const Arrays& y, const FitOptions& options);
+  template <class Y>
+    requires(std::convertible_to<const Y&, Arrays>)
+  std::shared_ptr<callbacks::History> fit(const Arrays& x, const Y& y) {
+    return fit(x, Arrays(y), FitOptions{});
+  }
+  /// From a generator or a dataset, or on arrays without targets.
+  std::shared_ptr<callbacks::History> fit(const Data& x, const FitOptions& options = {});
   /// The loss and the metrics in the order of `metrics_names`.
-  Logs evaluate(const Arrays& x, const Arrays& y, const EvaluateOptions& options = {});
+  Logs evaluate(const Arrays& x, const Arrays& y, const EvaluateOptions& options);
+  template <class Y>
+    requires(std::convertible_to<const Y&, Arrays>)
+  Logs evaluate(const Arrays& x, const Y& y) {
+    return evaluate(x, Arrays(y), EvaluateOptions{});
+  }
+  Logs evaluate(const Data& x, const EvaluateOptions& options = {});
   /// The output for all rows; of a model with several outputs the first (see predict_all).
-  Tensor predict(const Arrays& x, const PredictOptions& options = {}) const;
-  Tensors predict_all(const Arrays& x, const PredictOptions& options = {}) const;
-  Logs train_on_batch(const Arrays& x, const Arrays& y, const BatchOptions& options = {});
-  Logs test_on_batch(const Arrays& x, const Arrays& y, const BatchOptions& options = {});
+  Tensor predict(const Data& x, const PredictOptions& options = {}) const;
+  Tensors predict_all(const Data& x, const PredictOptions& options = {}) const;
+  Logs train_on_batch(const Arrays& x, const Arrays& y = {}, const BatchOptions& options = {});
+  Logs test_on_batch(const Arrays& x, const Arrays& y = {}, const BatchOptions& options = {});
   Tensor predict_on_batch(const Arrays& x) const;
   Tensors predict_on_batch_all(const Arrays& x) const;
 
+  // ---- to override: what happens in a step. All of it runs in the compiled step: it is traced once, so it is made of ops, calls of layers,
+  // assignments to variables, and metrics.
+  /// One step of training; the tensors that it gives are its logs.
+  ///
+  ///     struct Mine : keras::Model {
+  ///       using Model::Model;
+  ///       keras::StepLogs train_step(const keras::Batch& batch) override {
+  ///         const auto& [x, y, sample_weight] = batch;
+  ///         keras::GradientTape tape;
+  ///         auto y_pred = (*this)(x, {.training = true});
+  ///         keras::Tensor loss = compute_loss(x, y, y_pred, sample_weight);
+  ///         optimizer().apply(tape.gradient(loss, trainable_variables()), trainable_variables());
+  ///         return compute_metrics(x, y, y_pred, sample_weight);
+  ///       }
+  ///     };
+  ///
+  /// By default this, and the mean of the loss. `metrics()` of one's own are made with `track`.
+  virtual StepLogs train_step(const Batch& batch);
+  /// The same without learning, for evaluate and validation.
+  virtual StepLogs test_step(const Batch& batch);
+  /// The outputs for a batch of `predict`, whose targets are of no interest.
+  virtual Tensors predict_step(const Batch& batch);
+  /// The number that is minimised: losses of the outputs as compiled, what layers added, penalties of weights.
+  virtual Tensor compute_loss(const Arrays& x, const Arrays& y, const Arrays& y_pred, const Arrays& sample_weight = {}, bool training = true);
+  /// Brings a batch into the compiled metrics, and gives the results of all metrics.
+  virtual StepLogs compute_metrics(const Arrays& x, const Arrays& y, const Arrays& y_pred, const Arrays& sample_weight = {});
+  /// The mean of the loss, the compiled metrics, the losses of single outputs, and those given to `track`.
+  virtual std::vector<std::shared_ptr<metrics::Metric>> metrics() const;
+  virtual void reset_metrics();
+  /// The metrics' results by name.
+  virtual StepLogs get_metrics_result();
+  /// Calls the model on `x` of a batch.
+  Output operator()(const Arrays& x, const CallOptions& options = {}) const;
+  using Layer::operator();
+  /// Makes a metric one of the model's: its state is reset with each epoch. Gives the metric, so that a member can be made so:
+  /// `metrics::Mean loss = track(metrics::Mean({.name = "loss"}))`.
+  template <class M>
+    requires(std::derived_from<M, metrics::Metric>)
+  M track(M metric) {
+    track_metric(std::make_shared<M>(metric));
+    return metric;
+  }
+  using Layer::track;
+  void track_metric(std::shared_ptr<metrics::Metric> metric);
+
   optimizers::Optimizer& optimizer() const;
+  /// The names of what evaluate gives, in this order.
   std::vector<std::string> metrics_names() const;
-  void reset_metrics();
+  /// The states of stateful layers back to zero.
   void reset_states();
-  /// Set by a callback to end training after this batch.
+  /// Set by a callback to end training (evaluation, prediction) after this batch.
   bool stop_training() const;
   void set_stop_training(bool stop);
+  void set_stop_evaluating(bool stop);
+  void set_stop_predicting(bool stop);
+  /// What the last fit returned; null before.
+  std::shared_ptr<callbacks::History> history() const;
 
   std::vector<Layer> layers() const;
   /// By name; ValueError with the nearest name.
