@@ -109,6 +109,8 @@ struct Checkpoint : ::testing::Test {
   }
   FitOptions options{.batch_size = 4, .epochs = 3, .verbose = 0, .validation_split = 0.2};
 
+  std::function<Data()> source;  // instead of x and y
+
   /// A run that is interrupted after `batches` batches (-1: never), as a process of its own would make it.
   std::optional<End> run(int batches, bool with_checkpoint = true, const std::function<void(Model&, FitOptions&)>& change = {}) {
     Model m = make();
@@ -120,7 +122,7 @@ struct Checkpoint : ::testing::Test {
     if (change) change(m, o);
     std::shared_ptr<callbacks::History> h;
     try {
-      h = m.fit(x, y, o);
+      h = source ? m.fit(source(), o) : m.fit(x, y, o);
     } catch (const Interruption&) {
       return std::nullopt;
     }
@@ -132,6 +134,7 @@ struct Checkpoint : ::testing::Test {
     e.epochs = h->epoch, e.history = h->history, e.random = random::get_state(), e.batches = watcher->batches;
     return e;
   }
+  static void seldom(Model&, FitOptions& o) { o.checkpoint.every_batches = 1000; }
   /// `stride` 1: interrupted after each of its batches in turn.
   void goes_on_at_every_batch(int stride = 4) {
     End whole = run(-1, false).value();
@@ -139,7 +142,7 @@ struct Checkpoint : ::testing::Test {
     for (int at = 0; at < static_cast<int>(whole.batches); at += stride) {
       fs::remove_all(dir);
       EXPECT_FALSE(run(at)) << "interrupted after " << at;
-      EXPECT_EQ(run(-1), whole) << "interrupted after " << at;
+      EXPECT_EQ(run(-1, true, seldom), whole) << "interrupted after " << at;
     }
     if (stride > 1) return;
     fs::remove_all(dir);
@@ -163,7 +166,7 @@ TEST_F(Checkpoint, ARunGoesOnAtEveryBatchWithTheSameBits) { goes_on_at_every_bat
 TEST_F(Checkpoint, AlsoWithPassesThatAreNotEpochs) {
   options.steps_per_epoch = 3;
   options.validation_split = 0;
-  options.validation_data = ValidationData{x.rows(0, 6), y.rows(0, 6)};
+  options.validation_data = ValidationData(x.rows(0, 6), y.rows(0, 6));
   goes_on_at_every_batch();
 }
 TEST_F(Checkpoint, AlsoWithoutShuffling) {
@@ -175,6 +178,35 @@ TEST_F(Checkpoint, AlsoShufflingWithinBatches) {
   options.shuffle = "batch";
   options.epochs = 2;
   options.initial_epoch = 1;
+  goes_on_at_every_batch();
+}
+
+/// Batches of four rows, without end.
+BatchGenerator endless(Tensor x, Tensor y) {
+  for (int64_t i = 0;; i = (i + 4) % 20) {
+    Batch batch{x.rows(i, i + 4), y.rows(i, i + 4)};
+    co_yield batch;
+  }
+}
+TEST_F(Checkpoint, AGeneratorIsAskedAgainForWhatWasUsed) {
+  options = {.epochs = 3, .verbose = 0, .validation_data = {x.rows(0, 6), y.rows(0, 6)}, .steps_per_epoch = 4};
+  source = [this] { return Data(endless(x, y)); };
+  goes_on_at_every_batch();
+}
+struct Quarters : utils::PyDataset {
+  Tensor x, y;
+  Quarters(Tensor x, Tensor y) : x(std::move(x)), y(std::move(y)) {}
+  std::optional<int64_t> num_batches() const override { return 5; }
+  Batch get_item(int64_t i) override { return {x.rows(4 * i, 4 * i + 4), y.rows(4 * i, 4 * i + 4)}; }
+};
+TEST_F(Checkpoint, ADatasetGoesOnInItsShuffledOrder) {
+  options = {.epochs = 3, .verbose = 0, .validation_data = {x.rows(0, 6), y.rows(0, 6)}, .shuffle = true};
+  Quarters quarters(x, y);
+  source = [&] { return Data(quarters); };
+  goes_on_at_every_batch();
+}
+TEST_F(Checkpoint, AlsoWithSeveralBatchesInOneExecution) {
+  per_execution = 2;
   goes_on_at_every_batch();
 }
 
@@ -241,18 +273,18 @@ TEST_F(Checkpoint, TheOneBeforeTakesThePlaceOfADamagedOne) {
   for (size_t size : {size_t{0}, size_t{1}, size_t{100}, good.size() / 2, good.size() - 1}) {
     restore();
     io::write_file_atomic(newest, std::span(good).first(size));
-    EXPECT_EQ(run(-1), whole) << "cut to " << size;
+    EXPECT_EQ(run(-1, true, seldom), whole) << "cut to " << size;
   }
   for (size_t at = 0; at < good.size(); at += 1 + good.size() / 23) {
     restore();
     io::Bytes flipped = good;
     flipped[at] ^= std::byte{0x10};
     io::write_file_atomic(newest, flipped);
-    EXPECT_EQ(run(-1), whole) << "flipped at " << at;
+    EXPECT_EQ(run(-1, true, seldom), whole) << "flipped at " << at;
   }
   restore();
   fs::remove(newest);
-  EXPECT_EQ(run(-1), whole);
+  EXPECT_EQ(run(-1, true, seldom), whole);
   restore();
   io::write_file_atomic(newest, "nothing");
   io::write_file_atomic(other, "nothing");
