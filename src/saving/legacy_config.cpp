@@ -613,6 +613,8 @@ static Value legacy_layer(const Value& saved, bool inside) {
         config.set("batch_input_shape", value);
       } else if (key == "trainable" && model && value == Value(true)) {
         continue;
+      } else if (key == "data_format" && name == "ZeroPadding1D" && value == Value("channels_last")) {
+        continue;  // Keras 2 knows one only
       } else if (key == "negative_slope" && name == "LeakyReLU") {
         // Both read this word.
         config.set("alpha", value);
