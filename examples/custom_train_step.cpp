@@ -17,6 +17,7 @@ struct CustomModel : Model {
     Tensor loss = compute_loss(x, y, y_pred, sample_weight);    // as compile() says
     auto weights = trainable_variables();
     optimizer().apply(tape.gradient(loss, weights), weights);
+    metrics()[0]->update_state(loss, {});                       // the mean of the loss, first of all metrics
     return compute_metrics(x, y, y_pred, sample_weight);        // the metrics that compile() got
   }
 };

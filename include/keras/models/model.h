@@ -202,11 +202,12 @@ class Model : public Layer {
   ///         auto y_pred = (*this)(x, {.training = true});
   ///         keras::Tensor loss = compute_loss(x, y, y_pred, sample_weight);
   ///         optimizer().apply(tape.gradient(loss, trainable_variables()), trainable_variables());
+  ///         metrics()[0]->update_state(loss, {});  // the mean of the loss
   ///         return compute_metrics(x, y, y_pred, sample_weight);
   ///       }
   ///     };
   ///
-  /// By default this, and the mean of the loss. `metrics()` of one's own are made with `track`.
+  /// By default this, with each batch weighing as many samples as it has. `metrics()` of one's own are made with `track`.
   virtual StepLogs train_step(const Batch& batch);
   /// The same without learning, for evaluate and validation.
   virtual StepLogs test_step(const Batch& batch);
