@@ -20,6 +20,7 @@
 namespace keras::io {
 namespace {
 
+constexpr int kMaxDepth = 500;  // of groups in groups: readers walk them by recursion
 constexpr std::string_view kSignature("\x89HDF\r\n\x1a\n", 8);
 
 struct Type {
@@ -74,19 +75,23 @@ class Checker : private Hdf5Bytes {
     push(root, "/");
     bool first = extension == kUndefined;
     while (!pending_.empty()) {
-      auto [address, path] = std::move(pending_.back());
+      uint64_t address = pending_.back().address;
+      path_ = std::move(pending_.back().path);
+      depth_ = pending_.back().depth;
       pending_.pop_back();
-      path_ = std::move(path);
       auto stab = object(address);
       if (first && cached && stab && *stab != *cached) fail("the root group is described in two ways", address);
       first = false;
     }
+    for (uint64_t address : twice_)
+      if (seen_.at(address)) fail_twice(address);
   }
 
  private:
   struct Pending {
     uint64_t address;
     std::string path;
+    int depth;
   };
 
   uint64_t find_superblock() const {
@@ -101,10 +106,16 @@ class Checker : private Hdf5Bytes {
                   " bytes, only 8 are read");
   }
   void push(uint64_t address, std::string path) {
-    if (!seen_.insert(address).second) return;  // one object under two names
+    auto [known, fresh] = seen_.try_emplace(address, false);
+    if (!fresh) {  // one object under two names: a dataset may be that, a group could hold itself
+      if (known->second) fail_twice(address);
+      return twice_.push_back(address);
+    }
+    if (depth_ >= kMaxDepth) fail("groups are nested more than " + std::to_string(kMaxDepth) + " deep", address);
     if (seen_.size() > 10'000'000) throw error("it has too many objects");
-    pending_.push_back({address, std::move(path)});
+    pending_.push_back({address, std::move(path), depth_ + 1});
   }
+  [[noreturn]] void fail_twice(uint64_t address) const { fail("a group has two names, so that groups could go round in circles; that is not read", address); }
 
   // ---- object headers ----
 
@@ -187,6 +198,7 @@ class Checker : private Hdf5Bytes {
     std::optional<Space> space;
     std::optional<Message> layout, filters, fill[2];
     uint64_t at = position(address, base_);
+    auto is_group = [&] { seen_.at(address) = true; };
     auto once = [&](auto& slot, auto value, const Message& m) {
       if (slot) fail("a message comes twice in an object header", m.at);
       slot = std::move(value);
@@ -199,11 +211,11 @@ class Checker : private Hdf5Bytes {
         case 0x0D:
         case 0x10: break;
         case 0x01: once(space, dataspace(m.at, end), m); break;
-        case 0x02: table_info(m, true); break;
+        case 0x02: is_group(), table_info(m, true); break;
         case 0x03: once(type, datatype(m.at, end, 0), m); break;
         case 0x04: once(fill[0], m, m); break;
         case 0x05: once(fill[1], m, m); break;
-        case 0x06: link(m); break;
+        case 0x06: is_group(), link(m); break;
         case 0x07: fail("data in other files, which are not read", m.at);
         case 0x08: once(layout, m, m); break;
         case 0x0A:
@@ -215,6 +227,7 @@ class Checker : private Hdf5Bytes {
         case 0x0E: need(m, 16); break;
         case 0x11:
           need(m, 16);
+          is_group();
           once(stab, std::pair(u64(m.at), u64(m.at + 8)), m);
           break;
         case 0x12: need(m, 8); break;
@@ -673,7 +686,9 @@ class Checker : private Hdf5Bytes {
 
   uint64_t leaf_k_ = 4, internal_k_ = 16, chunk_k_ = 32;
   std::vector<Pending> pending_;
-  std::unordered_set<uint64_t> seen_;
+  int depth_ = 0;
+  std::unordered_map<uint64_t, bool> seen_;  // address → whether it is a group
+  std::vector<uint64_t> twice_;
   std::unordered_map<uint64_t, std::unordered_map<uint64_t, uint64_t>> heaps_;
 };
 

@@ -217,6 +217,16 @@ TEST(Hdf5, ReadsTablesInFractalHeaps) {
       dense_file(), [](Bytes b) { read_all(H5File::from_bytes(std::move(b), "d.h5").root()); }, 1500);
 }
 
+TEST(Hdf5, RefusesGroupsInCirclesAndWithoutEnd) {
+  std::string path = std::string(KERAS_SOURCE_DIR) + "/tests/fuzz/findings/hdf5/group_that_holds_itself.h5";
+  expect_error<ValueError>([&] { H5File::open(path); }, {path.c_str(), "two names", "circles"});
+  std::string deep = "g";
+  for (int i = 0; i < 600; ++i) deep += "/g";
+  H5File file = H5File::create_in_memory();
+  file.root().create_group(deep);
+  expect_error<ValueError>([&] { H5File::from_bytes(file.bytes(), "deep.h5"); }, {"deep.h5", "more than 500 deep"});
+}
+
 TEST(Hdf5, RefusesShapesWithoutData) {
   expect_error<ValueError>([&] { H5File::from_bytes(bomb_file(), "b.h5").root().read("x"); }, {"b.h5: /x", "(8589934592,)", "bomb"});
 }

@@ -94,6 +94,7 @@ class Parser {
 
   Value value(int depth) {
     if (depth > kMaxJsonDepth) fail("more than " + std::to_string(kMaxJsonDepth) + " levels of nesting", i_);
+    if (++values_ > kMaxJsonValues) fail("more than " + std::to_string(kMaxJsonValues) + " values", i_);
     skip_space();
     if (i_ >= s_.size()) fail("a value is missing", i_);
     switch (s_[i_]) {
@@ -259,6 +260,7 @@ class Parser {
     return negative ? -d : d;
   }
 
+  size_t values_ = 0;
   std::string_view s_;
   const std::string& where_;
   size_t i_ = 0;

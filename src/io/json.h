@@ -8,9 +8,10 @@
 namespace keras::io {
 
 inline constexpr int kMaxJsonDepth = 200;
+inline constexpr size_t kMaxJsonValues = 10'000'000;  // a value takes forty times the memory of its shortest text
 
 /// Reads one JSON document. Ints and floats are told apart, NaN, Infinity and -Infinity are taken, of equal keys the last wins.
-/// ValueError naming `where`, line and column otherwise, for more than 200 levels, and for ints beyond 64 bits.
+/// ValueError naming `where`, line and column otherwise, for more than 200 levels or ten million values, and for ints beyond 64 bits.
 Value parse_json(std::string_view text, const std::string& where);
 
 /// Text as Python's `json.dumps` writes it: all ASCII, ", " and ": " between items, or one item a line with `indent` >= 0.

@@ -121,5 +121,11 @@ TEST(Json, ConfigsOfKerasComeBackByteForByte) {
   }
 }
 
+TEST(Json, SlowRefusesValuesWithoutEnd) {
+  std::string text = "[";
+  for (size_t i = 0; i < kMaxJsonValues + 1; ++i) text += "0,";
+  expect_error<ValueError>([&] { parse_json(text + "0]", "many.json"); }, {"many.json", "values"});
+}
+
 }  // namespace
 }  // namespace keras::io

@@ -176,6 +176,8 @@ Layer Normalization::from_config(const Dict& c) {
     if (v->is_int()) axes = {static_cast<int>(v->as_int())};
     else if (v->is_list())
       for (int64_t a : v->as_ints()) axes.push_back(static_cast<int>(a));
+    else if (!v->is_null())
+      throw TypeError(ErrorText{.what = "Normalization: axis can't be read", .expected = "an int, a list of ints, or null", .received = v->str()}.str());
     o.axis = axes.empty() ? Axes() : Axes(axes);
   }
   return Normalization(o);

@@ -276,7 +276,11 @@ struct RandomElasticTransformImpl : MovingImpl {
   }
 };
 
-Range range_at(const Dict& c, const char* key) { return Range(c.at(key)); }
+Range range_at(const Dict& c, const char* key) {
+  const Value& v = c.at(key);
+  if (v.is_null()) throw TypeError(ErrorText{.what = std::string(key) + " is missing", .expected = "a number or a pair of numbers", .received = v.str()}.str());
+  return Range(v);
+}
 
 }  // namespace
 

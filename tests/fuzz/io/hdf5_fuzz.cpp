@@ -68,7 +68,7 @@ void seeds(const Sink& sink) {
   sink("dense_heap", dense_file());
 }
 
-const Register registered({"hdf5", run, seeds, mutate_hdf5, 300});
+const Register registered({"hdf5", run, seeds, mutate_hdf5, 100});
 
 }  // namespace
 }  // namespace keras::fuzz

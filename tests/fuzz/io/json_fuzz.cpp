@@ -23,7 +23,7 @@ void seeds(const Sink& sink) {
   sink("many_keys", bytes_of("{\"a\": 1, \"a\": 2, \"b\": {\"a\": {}}}"));
 }
 
-const Register registered({"json", run, seeds, mutate_json, 1000});
+const Register registered({"json", run, seeds, mutate_json, 200});
 
 }  // namespace
 }  // namespace keras::fuzz

@@ -8,7 +8,7 @@ namespace {
 void run(const Bytes& input) {
   Quiet quiet;
   TempFile file(input, ".h5");
-  load_into_trained(file.path());
+  load_into_trained(file.path(), file.path());
 }
 
 void seeds(const Sink& sink) {

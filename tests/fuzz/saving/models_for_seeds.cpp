@@ -53,7 +53,7 @@ Model trained_model() {
   return m;
 }
 
-void load_into_trained(const std::string& path) {
+void load_into_trained(const std::string& path, const std::string& place) {
   static Model model = trained_model();
   struct State {
     Tensors weights, optimizer;
@@ -75,9 +75,9 @@ void load_into_trained(const std::string& path) {
     }
   };
   static const State before;
-  if (!attempt(path, [&] { model.load_weights(path); }) && !before.holds()) throw Finding("loading failed and changed the model");
+  if (!attempt(place, [&] { model.load_weights(path); }) && !before.holds()) throw Finding("loading failed and changed the model");
   before.restore();
-  if (!attempt(path, [&] { saving::load_weights(model, path, {.skip_mismatch = true}); }) && !before.holds())
+  if (!attempt(place, [&] { saving::load_weights(model, path, {.skip_mismatch = true}); }) && !before.holds())
     throw Finding("loading with skip_mismatch failed and changed the model");
   before.restore();
 }

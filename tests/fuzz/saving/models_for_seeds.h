@@ -11,8 +11,8 @@ std::vector<std::pair<std::string, Model>> seed_models();
 /// One that is compiled and has trained a step.
 Model trained_model();
 
-/// Loads weights into such a model: where that fails, model and optimizer must be as they were.
-void load_into_trained(const std::string& path);
+/// Loads weights into such a model: where that fails, the error names `place`, and model and optimizer must be as they were.
+void load_into_trained(const std::string& path, const std::string& place);
 
 /// What every target here wants: no warnings on the terminal, names that start from nothing, and little memory for each tensor.
 class Quiet {

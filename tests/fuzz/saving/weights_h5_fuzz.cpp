@@ -8,7 +8,7 @@ namespace {
 void run(const Bytes& input) {
   Quiet quiet;
   TempFile file(input, ".weights.h5");
-  load_into_trained(file.path());
+  load_into_trained(file.path(), file.path());
 }
 
 void seeds(const Sink& sink) {
@@ -23,7 +23,7 @@ void seeds(const Sink& sink) {
   }
 }
 
-const Register registered({"weights_h5", run, seeds, mutate_hdf5, 400});
+const Register registered({"weights_h5", run, seeds, mutate_hdf5, 200});
 
 }  // namespace
 }  // namespace keras::fuzz
