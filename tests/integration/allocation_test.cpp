@@ -45,6 +45,8 @@ inline void count(void* caller) {
 }  // namespace
 
 #if KERAS_COUNTS_ALLOCATIONS
+// The operators below do go together; inlined one by one they look as if they didn't.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 extern "C" {
 void* __libc_malloc(size_t);
 void* __libc_calloc(size_t, size_t);

@@ -4,6 +4,7 @@
 import io
 import json
 import os
+import re
 import sys
 import zipfile
 import zlib
@@ -155,7 +156,8 @@ def layout(data):
 
     def visit(name, node):
         # Layers inside of layers count their names anew when a file is read.
-        attrs = {} if "/_" in name else {k: str(v) for k, v in node.attrs.items()}
+        inner = len(name.rsplit("layers/", 1)[-1].split("/")) > 2
+        attrs = {} if "/_" in name else {k: re.sub(r"_\d+$", "", str(v)) if inner else str(v) for k, v in node.attrs.items()}
         if isinstance(node, h5py.Dataset):
             value = node[()].astype("int32") if node.dtype == "int64" else node[()]
             out[name] = (attrs, node.shape, str(value.dtype), value.tobytes())
