@@ -35,7 +35,7 @@ class Folder {
   }
 
  private:
-  // A product with, so far, one shift per channel (-1: none): `at` is the value that stands for it in the new graph.
+  // A dot or convolution of the new graph, and what is added to it per channel so far (-1: nothing).
   struct Product {
     ValueId product, shift;
   };
