@@ -4,6 +4,7 @@
 function(keras_program target)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/src)
   target_link_libraries(${target} PRIVATE keras_static fmt::fmt-header-only)
+  target_link_options(${target} PRIVATE -Wl,--gc-sections)
   if(TARGET keras_pch)
     target_precompile_headers(${target} REUSE_FROM keras_pch)
   endif()

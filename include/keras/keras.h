@@ -3,6 +3,7 @@
 #include <keras/activations.h>
 #include <keras/backend.h>
 #include <keras/base/dtype.h>
+#include <keras/base/dtype_policy_map.h>
 #include <keras/base/error.h>
 #include <keras/base/shape.h>
 #include <keras/base/string_array.h>
@@ -84,10 +85,12 @@
 #include <keras/optimizers/optimizer.h>
 #include <keras/optimizers/schedules.h>
 #include <keras/quantizers.h>
+#include <keras/quantizers/quantizer.h>
 #include <keras/random.h>
 #include <keras/random/numpy_random.h>
 #include <keras/regularizers.h>
 #include <keras/saving.h>
+#include <keras/saving/custom_objects.h>
 #include <keras/saving/diff.h>
 #include <keras/saving/inspect.h>
 #include <keras/saving/verify.h>
@@ -98,3 +101,7 @@
 #include <keras/tree.h>
 #include <keras/utils.h>
 #include <keras/utils/bounding_boxes.h>
+#include <keras/utils/dataset_utils.h>
+#include <keras/utils/feature_space.h>
+#include <keras/utils/image_utils.h>
+#include <keras/utils/operation_utils.h>

@@ -7,7 +7,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include <keras/base/value.h>
@@ -65,23 +64,23 @@ class Seed {
   Seed(std::nullopt_t) {}
   template <class T>
     requires(std::integral<T> && !std::same_as<T, bool>)
-  Seed(T seed) : v_(static_cast<int64_t>(seed)) {}
-  Seed(const std::optional<int64_t>& seed) {
-    if (seed) v_ = *seed;
-  }
-  Seed(SeedGenerator generator) : v_(std::move(generator)) {}
+  Seed(T seed) : number_(static_cast<int64_t>(seed)) {}
+  Seed(const std::optional<int64_t>& seed) : number_(seed) {}
+  Seed(SeedGenerator generator);
   /// From a configuration: null, a number, or a saved SeedGenerator.
   explicit Seed(const Value& config);
 
-  bool is_none() const { return v_.index() == 0; }
-  const int64_t* number() const { return std::get_if<int64_t>(&v_); }
-  const SeedGenerator* generator() const { return std::get_if<SeedGenerator>(&v_); }
+  bool is_none() const { return !number_ && !has_generator_; }
+  const int64_t* number() const { return number_ ? &*number_ : nullptr; }
+  const SeedGenerator* generator() const { return has_generator_ ? &generator_ : nullptr; }
   /// The key for one draw; moves the generator.
   Tensor key() const;
   Value serialize() const;
 
  private:
-  std::variant<std::monostate, int64_t, SeedGenerator> v_;
+  std::optional<int64_t> number_{};
+  bool has_generator_ = false;  // one that is none counts as one too
+  SeedGenerator generator_ = nullptr;
 };
 
 struct UniformOptions {

@@ -466,8 +466,14 @@ bool is_int_dtype(const std::string& dtype) { return is_integer(dtype_from_name(
 std::string result_type(const std::vector<std::string>& dtypes) {
   if (dtypes.empty()) return config::floatx();
   std::vector<DType> all;
-  for (const std::string& d : dtypes) all.push_back(dtype_from_name(standardize_dtype(d)));
-  return dtype_name(keras::result_type(all));
+  bool wide = false;
+  for (const std::string& d : dtypes) {
+    all.push_back(dtype_from_name(standardize_dtype(d)));
+    wide = wide || dtype_size(all.back()) == 8;
+  }
+  DType r = keras::result_type(all);
+  // No 64-bit type comes out of narrower ones, as in keras::ops.
+  return dtype_name(r == DType::Int64 && !wide ? DType::Int32 : r);
 }
 
 namespace {

@@ -4,6 +4,7 @@
 #include <keras/base/error.h>
 #include <keras/config.h>
 #include <keras/dtype_policies.h>
+#include <keras/base/dtype_policy_map.h>
 
 namespace keras {
 namespace {
@@ -78,6 +79,33 @@ TEST(DTypePolicyTest, NamesAndSavedForms) {
   for (const char* name : {"", "float8", "mixed_float64"}) EXPECT_THROW(DTypePolicy{name}, ValueError) << name;
   EXPECT_THROW(dtype_policies::get(3), ValueError);
   EXPECT_THROW(dtype_policies::get(Dict{{"class_name", "QuantizedDTypePolicy"}, {"config", Dict{{"mode", "int8"}}}}), ValueError);
+}
+
+TEST(DtypePolicyMap, KeysAndForms) {
+  DTypePolicyMap map("float32");
+  map.set("encoder/.*", "mixed_bfloat16");
+  map.set("head", DTypePolicy("float16"));
+  EXPECT_EQ(map["encoder/dense"].name(), "mixed_bfloat16");
+  EXPECT_EQ(map["head"].compute_dtype(), DType::Float16);
+  EXPECT_EQ(map["encoder"].name(), "float32");  // a whole path, or none of it
+  EXPECT_EQ(map["head/dense"].name(), "float32");
+  EXPECT_EQ(map.name(), "map_float32");
+  EXPECT_EQ(map.size(), 2u);
+  EXPECT_THROW(map.set("head", "float32"), ValueError);
+  EXPECT_THROW(map.set("tail", "float31"), ValueError);
+  EXPECT_THROW(map.set("(", "float32"), ValueError);
+  map.set("encoder/d.*", "float64");
+  EXPECT_THROW(map["encoder/dense"], ValueError);
+  EXPECT_EQ(map.erase("encoder/d.*").name(), "float64");
+  EXPECT_THROW(map.erase("encoder/d.*"), ValueError);
+  Value saved = map.serialize();
+  EXPECT_EQ(saved.get("module"), Value("keras.dtype_policies"));
+  EXPECT_EQ(saved.get("config").get("policy_map").get("head").get("config").get("name"), Value("float16"));
+  DTypePolicyMap back = DTypePolicyMap::from_config(saved.get("config").as_dict());
+  EXPECT_EQ(back.serialize(), saved);
+  EXPECT_EQ(back.str(), "<DTypePolicyMap default_policy=float32, mapping=[('encoder/.*', 'mixed_bfloat16'), ('head', 'float16')]>");
+  EXPECT_EQ(DTypePolicyMap()["x"].name(), dtype_policy());
+  EXPECT_THROW(DTypePolicyMap("float31"), ValueError);
 }
 
 }  // namespace

@@ -15,6 +15,10 @@ size_t Shape::index(int axis) const {
   return static_cast<size_t>(a);
 }
 
+void Shape::push_back(int64_t d) { dims_.push_back(d); }
+void Shape::insert(int axis, int64_t d) { dims_.insert(dims_.begin() + axis, d); }
+void Shape::erase(int axis) { dims_.erase(dims_.begin() + static_cast<int64_t>(index(axis))); }
+
 bool Shape::is_static() const {
   return std::none_of(dims_.begin(), dims_.end(), [](int64_t d) { return d < 0; });
 }

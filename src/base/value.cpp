@@ -44,13 +44,21 @@ bool operator==(const Dict& a, const Dict& b) {  // order of keys does not count
 }
 
 Value::Value(const Value& other) = default;
-Value::Value(Value&& other) noexcept = default;
+Value::Value(Value&& other) noexcept : kind_(other.kind_), int_(other.int_), large_(std::move(other.large_)) { other.kind_ = Kind::Null; }
 Value& Value::operator=(const Value& other) = default;
-Value& Value::operator=(Value&& other) noexcept = default;
+Value& Value::operator=(Value&& other) noexcept {
+  // By a copy of the handle: `other` may be inside of what this one holds.
+  Value taken(std::move(other));
+  std::swap(kind_, taken.kind_), std::swap(int_, taken.int_), large_.swap(taken.large_);
+  return *this;
+}
 Value::~Value() = default;
-Value::Value(const char* s) : v_(std::string(s)) {}
-Value::Value(std::string s) : v_(std::move(s)) {}
-Value::Value(std::string_view s) : v_(std::string(s)) {}
+Value::Value(const char* s) : Value(std::string(s)) {}
+Value::Value(std::string s) : kind_(Kind::String), large_(std::make_shared<const std::string>(std::move(s))) {}
+Value::Value(std::string_view s) : Value(std::string(s)) {}
+Value::Value(List l) : kind_(Kind::List), large_(std::make_shared<const List>(std::move(l))) {}
+Value::Value(Dict d) : kind_(Kind::Dict), large_(std::make_shared<const Dict>(std::move(d))) {}
+Value::Value(DType d) : Value(std::string(dtype_name(d))) {}
 Value::Value(const Shape& s) {
   List l;
   for (int64_t d : s) l.push_back(d < 0 ? Value() : Value(d));
@@ -59,42 +67,38 @@ Value::Value(const Shape& s) {
 
 const char* Value::kind_name() const {
   static constexpr const char* names[] = {"null", "bool", "int", "float", "string", "list", "dict"};
-  return names[v_.index()];
+  return names[static_cast<size_t>(kind_)];
 }
 static TypeError wrong_kind(const Value& v, const char* wanted) {
   return TypeError(std::string("expected ") + wanted + ", received " + v.kind_name() + " " + v.str());
 }
 bool Value::as_bool() const {
-  if (is_bool()) return std::get<bool>(v_);
-  if (is_int()) return std::get<int64_t>(v_) != 0;
+  if (is_bool() || is_int()) return int_ != 0;
   throw wrong_kind(*this, "a bool");
 }
 int64_t Value::as_int() const {
-  if (is_int()) return std::get<int64_t>(v_);
-  if (is_bool()) return std::get<bool>(v_);
+  if (is_int() || is_bool()) return int_;
   if (is_float()) {
-    double d = std::get<double>(v_);
-    if (d == std::floor(d) && std::abs(d) < 9e15) return static_cast<int64_t>(d);
+    if (float_ == std::floor(float_) && std::abs(float_) < 9e15) return static_cast<int64_t>(float_);
   }
   throw wrong_kind(*this, "an int");
 }
 double Value::as_float() const {
-  if (is_float()) return std::get<double>(v_);
-  if (is_int()) return static_cast<double>(std::get<int64_t>(v_));
-  if (is_bool()) return std::get<bool>(v_);
+  if (is_float()) return float_;
+  if (is_int() || is_bool()) return static_cast<double>(int_);
   throw wrong_kind(*this, "a number");
 }
 const std::string& Value::as_string() const {
   if (!is_string()) throw wrong_kind(*this, "a string");
-  return std::get<std::string>(v_);
+  return *static_cast<const std::string*>(large_.get());
 }
 const List& Value::as_list() const {
   if (!is_list()) throw wrong_kind(*this, "a list");
-  return *std::get<5>(v_);
+  return *static_cast<const List*>(large_.get());
 }
 const Dict& Value::as_dict() const {
   if (!is_dict()) throw wrong_kind(*this, "a dictionary");
-  return *std::get<6>(v_);
+  return *static_cast<const Dict*>(large_.get());
 }
 Shape Value::as_shape() const {
   std::vector<int64_t> d;
@@ -126,17 +130,17 @@ std::string float_repr(double d) {
 }
 
 std::string Value::str() const {
-  switch (v_.index()) {
-    case 1: return std::get<bool>(v_) ? "true" : "false";
-    case 2: return std::to_string(std::get<int64_t>(v_));
-    case 3: return float_repr(std::get<double>(v_));
-    case 4: return "\"" + std::get<std::string>(v_) + "\"";
-    case 5: {
+  switch (kind_) {
+    case Kind::Bool: return int_ != 0 ? "true" : "false";
+    case Kind::Int: return std::to_string(int_);
+    case Kind::Float: return float_repr(float_);
+    case Kind::String: return "\"" + as_string() + "\"";
+    case Kind::List: {
       std::string s = "[";
       for (const Value& v : as_list()) s += (s.size() > 1 ? ", " : "") + v.str();
       return s + "]";
     }
-    case 6: {
+    case Kind::Dict: {
       std::string s = "{";
       for (const auto& [k, v] : as_dict()) s += (s.size() > 1 ? ", \"" : "\"") + k + "\": " + v.str();
       return s + "}";
@@ -151,10 +155,11 @@ bool operator==(const Value& a, const Value& b) {
     double x = a.as_float(), y = b.as_float();
     return x == y || (std::isnan(x) && std::isnan(y));
   }
-  if (a.v_.index() != b.v_.index()) return false;
+  if (a.kind_ != b.kind_) return false;
   if (a.is_list()) return a.as_list() == b.as_list();
   if (a.is_dict()) return a.as_dict() == b.as_dict();
-  return a.v_ == b.v_;
+  if (a.is_string()) return a.as_string() == b.as_string();
+  return a.int_ == b.int_;
 }
 
 }  // namespace keras

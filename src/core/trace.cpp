@@ -260,25 +260,75 @@ ScanResult scan(const std::function<std::pair<Tensors, Tensors>(const Tensors&, 
   }
   // Outside of any trace, states of variables were made parameters of the loop's own trace: feed their values.
   for (const Trace::State& s : trace.states) trace.captures.emplace_back(s.variable->value, s.param);
-  // Captures come first in the scan's order: consts, carries, xs.
-  Tensors inputs;
-  std::vector<ir::ValueId> args(trace.graph.params().size(), -1);
-  std::map<ir::ValueId, size_t> position;
-  for (size_t i = 0; i < trace.graph.params().size(); ++i) position[trace.graph.params()[i]] = i;
-  for (auto& [outer, id] : trace.captures) {
-    inputs.push_back(outer);
-    args[position.at(id)] = body->add_param(trace.graph.type(id));
-  }
-  for (size_t i = 0; i < num_states; ++i) {
-    inputs.push_back(states[i]);
-    args[i] = body->add_param(trace.graph.type(trace.graph.params()[i]));
-  }
+  // What need not be in the loop is computed before it, by the same operations.
+  const ir::Graph& g = trace.graph;
+  std::vector<passes::LoopRole> roles(g.params().size(), passes::LoopRole::Const);
+  std::vector<Tensor> outer(g.num_values());
+  for (size_t i = 0; i < num_states; ++i) roles[i] = passes::LoopRole::Carry;
   for (size_t i = 0; i < xs.size(); ++i) {
-    inputs.push_back(xs[i]);
-    args[num_states + i] = body->add_param(trace.graph.type(trace.graph.params()[num_states + i]));
+    roles[num_states + i] = passes::LoopRole::Sequence;
+    outer[static_cast<size_t>(g.params()[num_states + i])] = xs[i];
   }
-  body->outputs = passes::inline_graph(*body, trace.graph, args);
-  Tensors out = prims::scan<Tensor>(body, inputs, static_cast<int64_t>(trace.captures.size()), static_cast<int64_t>(num_states), length, reverse);
+  for (auto& [value, id] : trace.captures) outer[static_cast<size_t>(id)] = value;
+  const std::vector<passes::LoopPart> parts = passes::loop_parts(g, roles);
+  auto part = [&](ir::ValueId v) { return parts[static_cast<size_t>(v)]; };
+  auto before_loop = [&](ir::ValueId v) { return part(v) == passes::LoopPart::Once || part(v) == passes::LoopPart::AllSteps; };
+  auto compute_outside = [&](auto&& self, ir::ValueId v) -> Tensor {
+    if (outer[static_cast<size_t>(v)].defined()) return outer[static_cast<size_t>(v)];
+    const ir::Node& n = *g.producer(v);
+    if (const ir::Literal* l = g.literal(v)) {
+      Tensor t = Tensor::from_bytes(l->data(), static_cast<size_t>(l->type.shape.numel()), l->type.dtype, l->type.shape);
+      t.impl()->literal = true;
+      return outer[static_cast<size_t>(v)] = t;
+    }
+    Tensors in;
+    for (ir::ValueId u : n.inputs) in.push_back(self(self, u));
+    bool all_steps = part(v) == passes::LoopPart::AllSteps || part(v) == passes::LoopPart::Both;
+    Tensors made = apply(*n.prim, in, all_steps ? passes::for_all_steps(n, length) : n.attrs);
+    for (size_t k = 0; k < n.outputs.size(); ++k) outer[static_cast<size_t>(n.outputs[k])] = made[k];
+    return outer[static_cast<size_t>(v)];
+  };
+  // What the steps still read of it, as captures and sequences of the loop: those come in the scan's order consts, carries, xs.
+  std::vector<char> read(g.num_values(), 0), inside(g.nodes().size(), 0);
+  std::vector<ir::ValueId> stack(g.outputs);
+  while (!stack.empty()) {
+    ir::ValueId v = stack.back();
+    stack.pop_back();
+    int n = g.value(v).node;
+    if (n < 0 || before_loop(v)) {
+      read[static_cast<size_t>(v)] = 1;
+    } else if (!inside[static_cast<size_t>(n)]) {
+      inside[static_cast<size_t>(n)] = 1;
+      const auto& in = g.nodes()[static_cast<size_t>(n)].inputs;
+      stack.insert(stack.end(), in.begin(), in.end());
+    }
+  }
+  Tensors inputs;
+  std::vector<ir::ValueId> made(g.num_values(), -1);
+  auto take = [&](ir::ValueId v, bool always) {
+    if (!read[static_cast<size_t>(v)] && !always) return false;
+    made[static_cast<size_t>(v)] = body->add_param(g.type(v));
+    return true;
+  };
+  auto take_if = [&](auto&& which) {
+    size_t count = 0;
+    for (size_t v = 0; v < g.num_values(); ++v)
+      if (which(static_cast<ir::ValueId>(v)) && take(static_cast<ir::ValueId>(v), false)) ++count, inputs.push_back(compute_outside(compute_outside, static_cast<ir::ValueId>(v)));
+    return count;
+  };
+  size_t consts = take_if([&](ir::ValueId v) { return part(v) == passes::LoopPart::Once; });
+  for (size_t i = 0; i < num_states; ++i) take(g.params()[i], true), inputs.push_back(states[i]);
+  take_if([&](ir::ValueId v) { return part(v) == passes::LoopPart::AllSteps; });
+  for (size_t i = 0; i < g.nodes().size(); ++i) {
+    if (!inside[i]) continue;
+    const ir::Node& n = g.nodes()[i];
+    std::vector<ir::ValueId> in;
+    for (ir::ValueId v : n.inputs) in.push_back(made[static_cast<size_t>(v)]);
+    body->emit(*n.prim, std::move(in), n.attrs);
+    for (size_t k = 0; k < n.outputs.size(); ++k) made[static_cast<size_t>(n.outputs[k])] = body->nodes().back().outputs[k];
+  }
+  for (ir::ValueId v : g.outputs) body->outputs.push_back(made[static_cast<size_t>(v)]);
+  Tensors out = prims::scan<Tensor>(body, inputs, static_cast<int64_t>(consts), static_cast<int64_t>(num_states), length, reverse);
   ScanResult r;
   r.states.assign(out.begin(), out.begin() + static_cast<int64_t>(num_states));
   r.ys.assign(out.begin() + static_cast<int64_t>(num_states), out.begin() + static_cast<int64_t>(num_states + num_results));

@@ -1,5 +1,5 @@
-// What lives here: checks of a ConvDesc and the choice of its implementation. The implementations live in dnnl_conv.cpp, conv_loops.cpp
-// and dot.cpp (a kernel of one tap is a matrix product).
+// What lives here: checks of a ConvDesc and the choice of its implementation. The implementations live in winograd.cpp,
+// thin_conv.cpp, depthwise.cpp, dnnl_conv.cpp, conv_loops.cpp and dot.cpp (a kernel of one tap is a matrix product).
 #include "cpu/conv.h"
 
 #include <algorithm>
@@ -9,9 +9,12 @@
 #include <keras/base/error.h>
 
 #include "cpu/conv_plan.h"
+#include "cpu/depthwise.h"
 #include "cpu/dot.h"
 #include "cpu/float_bridge.h"
+#include "cpu/thin_conv.h"
 #include "cpu/thread_pool.h"
+#include "cpu/winograd.h"
 
 namespace keras::cpu {
 namespace {
@@ -136,6 +139,49 @@ class StridedProduct final : public engine::Kernel {
   std::string text_;
 };
 
+// Winograd where its plan costs less than oneDNN's direct convolution.
+engine::KernelPtr winograd_that_pays(const ConvGeometry& g, ConvPass pass, bool kept) {
+  const WinogradPlan plan = plan_winograd(g, pass, kept);
+  return plan.m != 0 && plan.cost < direct_conv_cost(g, pass, kept) ? make_winograd_conv(g, pass, plan) : nullptr;
+}
+
+// A forward convolution that changes its algorithm when it learns that its weights seldom change.
+class LearningConv final : public engine::Kernel {
+ public:
+  LearningConv(const ConvGeometry& g, engine::KernelPtr now) : g_(g), now_(std::move(now)) {}
+  size_t scratch_bytes() const override { return now_->scratch_bytes(); }
+  size_t prepared_bytes(size_t input) const override {
+    if (input != 1) return 0;
+    if (!asked_) kept_ = winograd_that_pays(g_, ConvPass::Forward, true);
+    asked_ = true;
+    return (kept_ ? kept_ : now_)->prepared_bytes(1);
+  }
+  void take_prepared(size_t input) override {
+    if (kept_) now_ = std::move(kept_);
+    now_->take_prepared(input);
+  }
+  void prepare(size_t input, const void* from, void* to, void* scratch) const override { now_->prepare(input, from, to, scratch); }
+  const char* describe() const override { return now_->describe(); }
+  void run(void* const* in, void* const* out, void* scratch) const override { now_->run(in, out, scratch); }
+
+ private:
+  ConvGeometry g_;
+  engine::KernelPtr now_;
+  mutable engine::KernelPtr kept_;  // planned when it is first asked for
+  mutable bool asked_ = false;
+};
+
+// Null where only the loops of conv_loops.cpp do it.
+engine::KernelPtr fast_conv(const ConvGeometry& g, ConvPass pass) {
+  const bool forward = pass == ConvPass::Forward;
+  if (auto kernel = make_depthwise_conv(g, pass)) return kernel;
+  if (forward && thin_conv_pays(g)) return make_thin_conv(g);
+  auto kernel = winograd_that_pays(g, pass, false);
+  if (kernel == nullptr) kernel = make_dnnl_conv(g, pass);
+  if (kernel != nullptr && forward && winograd_can(g)) return std::make_unique<LearningConv>(g, std::move(kernel));
+  return kernel;
+}
+
 engine::KernelPtr make(const ConvDesc& desc, ConvPass pass) {
   ConvGeometry g = geometry(desc);
   const Shape& out = pass == ConvPass::Forward ? desc.y : pass == ConvPass::BackwardInput ? desc.x : desc.w;
@@ -144,12 +190,10 @@ engine::KernelPtr make(const ConvDesc& desc, ConvPass pass) {
   if (is_product(g) && skips_pixels(g)) return std::make_unique<StridedProduct>(g, pass);
   if (is_product(g)) return product(g, pass);
   const bool half = g.dtype == DType::Float16 || g.dtype == DType::BFloat16;
-  if (g.dtype == DType::Float32 || g.dtype == DType::BFloat16) {
-    if (auto kernel = make_dnnl_conv(g, pass)) return kernel;
-  }
+  if (auto kernel = fast_conv(g, pass)) return kernel;
   if (!half) return make_loop_conv(g, pass);
   g.dtype = DType::Float32;
-  auto inner = make_dnnl_conv(g, pass);
+  auto inner = fast_conv(g, pass);
   if (inner == nullptr) inner = make_loop_conv(g, pass);
   std::vector<int64_t> sizes;
   switch (pass) {

@@ -1,5 +1,4 @@
-// What lives here: what the convolution kernels share: the geometry of a ConvDesc and the makers of each implementation. Only conv*.cpp
-// and dnnl_conv.cpp include it.
+// What lives here: what the convolution kernels share: the geometry of a ConvDesc and the makers of each implementation. Only they include it.
 #pragma once
 #include <array>
 
@@ -27,7 +26,7 @@ struct ConvGeometry {
   double flops() const { return 2.0 * static_cast<double>(out_pixels()) * static_cast<double>(weights()); }
 };
 
-/// By oneDNN; null where it has no fast code for the shapes. Float32 and BFloat16.
+/// Directly by oneDNN; null where it has no fast code for the shapes. Float32 and BFloat16.
 engine::KernelPtr make_dnnl_conv(const ConvGeometry& g, ConvPass pass);
 /// Direct loops for every dtype but the 16-bit floats.
 engine::KernelPtr make_loop_conv(const ConvGeometry& g, ConvPass pass);

@@ -1,5 +1,5 @@
-// What lives here: convolutions by oneDNN: which of its algorithms, how the work is cut into single-threaded calls, and the copies
-// into the layouts that it wants. The pieces depend on shapes alone, so that bits do not depend on the number of threads.
+// What lives here: direct convolutions by oneDNN: how the work is cut into single-threaded calls, and the kernel's copy in the layout that
+// they want. The pieces depend on shapes alone, so that bits do not depend on the number of threads.
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -18,14 +18,6 @@ using shim::Md;
 
 constexpr double kPieceFlops = 2e6;
 
-bool has_avx512() {
-#if defined(__x86_64__)
-  static const bool yes = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
-  return yes;
-#else
-  return false;
-#endif
-}
 bool has_bfloat16() {
 #if defined(__x86_64__)
   static const bool yes = __builtin_cpu_supports("avx512bf16");
@@ -35,40 +27,14 @@ bool has_bfloat16() {
 #endif
 }
 
-bool winograd_can(const ConvGeometry& g) {
-  if (!has_avx512() || g.dtype != DType::Float32 || g.rank != 2 || g.groups != 1) return false;
-  for (size_t i = 1; i < 3; ++i) {
-    if (g.kernel[i] != 3 || g.stride[i] != 1 || g.dilation[i] != 1 || g.lo[i] > 1) return false;
-    if (g.lo[i] != g.hi[i]) return false;  // oneDNN 2.6.3's backward input is wrong where the two sides differ
-  }
-  return true;
-}
-
-// Winograd's transforms and the reorders around it are paid back where pixels and channels are many: the bounds are measured, for 3×3 of stride 1.
-bool winograd_pays(const ConvGeometry& g, ConvPass pass) {
-  if (!winograd_can(g)) return false;
-  const int64_t pixels = g.n * g.out_pixels();
-  if (pixels < 600) return false;
-  if (pass == ConvPass::BackwardFilter) return g.c >= 64 && g.o >= 64;
-  return g.c >= 32 && g.o >= 32;
-}
-
-// The same for weights that are transformed once and kept: a few pixels pay already, unless the transformed weights leave the cache.
-bool settled_winograd_pays(const ConvGeometry& g) {
-  return winograd_can(g) && g.c >= 32 && g.o >= 32 && g.n * g.out_pixels() >= 150 && g.c * g.o <= (1 << 17);
-}
-
-enum class Algorithm { Direct, Winograd, SettledWinograd };
-
 class DnnlConv final : public engine::Kernel {
  public:
-  DnnlConv(const ConvGeometry& g, ConvPass pass, Algorithm algorithm)
-      : g_(g), pass_(pass), winograd_(algorithm != Algorithm::Direct), settled_(algorithm == Algorithm::SettledWinograd), element_(dtype_size(g.dtype)) {
+  DnnlConv(const ConvGeometry& g, ConvPass pass) : g_(g), pass_(pass), element_(dtype_size(g.dtype)) {
     single_threaded_openmp();
     good_ = build();
     if (!good_) return;
     slots_ = static_cast<int>(std::min<int64_t>(static_cast<int64_t>(pieces_.size()), num_threads()));
-    slot_bytes_ = call_bytes_ + first_bytes_ + second_bytes_;
+    slot_bytes_ = call_bytes_;
     const int64_t partials =
         pass == ConvPass::BackwardFilter && (pieces_.size() > 1 || weights_reorder_ != nullptr) ? static_cast<int64_t>(pieces_.size()) : 0;
     partial_bytes_ = static_cast<size_t>(partials) * aligned_bytes(weights_md_.get_size());
@@ -77,8 +43,8 @@ class DnnlConv final : public engine::Kernel {
             (pass == ConvPass::Forward         ? ""
              : pass == ConvPass::BackwardInput ? " backward input"
                                                : " backward filter") +
-            " by oneDNN (" + variants_[0].main->impl() + "), " + std::to_string(pieces_.size()) + " pieces" +
-            (weights_reorder_ != nullptr ? ", kernel reordered" : "") + (variants_[0].first != nullptr ? ", input reordered" : "");
+            " by oneDNN (" + variants_[0]->impl() + "), " + std::to_string(pieces_.size()) + " pieces" +
+            (weights_reorder_ != nullptr ? ", kernel reordered" : "");
   }
   bool good() const { return good_; }
   size_t scratch_bytes() const override { return total_scratch_; }
@@ -116,12 +82,8 @@ class DnnlConv final : public engine::Kernel {
   }
 
  private:
-  // One shape of call: its primitive and the copies of its activations into the layouts that it wants.
-  struct Variant {
-    DnnlCallPtr main, first, second;
-  };
   struct Piece {
-    size_t variant;
+    size_t variant;  // of the calls that the shapes of parts want
     int64_t x_at, y_at, pixels;  // elements from the start of x and y; output pixels
   };
   // The part of the problem that one call sees: images, and rows of the outermost spatial axis.
@@ -132,15 +94,14 @@ class DnnlConv final : public engine::Kernel {
 
   size_t outer() const { return static_cast<size_t>(3 - g_.rank); }
 
-  Md activations(int64_t n, int64_t channels, std::array<int64_t, 3> size, int64_t rows, bool any) const {
+  Md activations(int64_t n, int64_t channels, std::array<int64_t, 3> size, int64_t rows) const {
     size[outer()] = rows;
     Dims dims{n, channels}, strides{rows == 0 ? 0 : channels * size[0] * size[1] * size[2], 1};
     for (size_t i = outer(); i < 3; ++i) dims.push_back(size[i]);
     int64_t step = channels;
     strides.resize(dims.size());
     for (size_t i = dims.size(); i-- > 2;) strides[i] = step, step *= dims[i];
-    const auto type = shim::data_type(g_.dtype);
-    return any ? Md(dims, type, dnnl::memory::format_tag::any) : Md(dims, type, strides);
+    return Md(dims, shim::data_type(g_.dtype), strides);
   }
 
   // Keras' kernel (spatial…, C / groups, O) seen in oneDNN's order of axes.
@@ -162,12 +123,10 @@ class DnnlConv final : public engine::Kernel {
     return Md(dims, type, dnnl::memory::format_tag::any);
   }
 
-  shim::ConvArgs arguments(const Part& p, bool any_activations) const {
+  shim::ConvArgs arguments(const Part& p) const {
     shim::ConvArgs a;
-    a.settled = settled_;
-    a.algorithm = winograd_ ? dnnl::algorithm::convolution_winograd : dnnl::algorithm::convolution_direct;
-    a.src = activations(p.n, g_.c, g_.in, p.in_rows, any_activations);
-    a.dst = activations(p.n, g_.o, g_.out, p.out_rows, any_activations);
+    a.src = activations(p.n, g_.c, g_.in, p.in_rows);
+    a.dst = activations(p.n, g_.o, g_.out, p.out_rows);
     a.weights = have_weights_ ? weights_md_ : any_weights(weights_type());
     if (pass_ == ConvPass::BackwardFilter) a.forward_weights = any_weights(shim::data_type(g_.dtype));
     if (pass_ == ConvPass::Forward && g_.epilogue.bias) a.bias = Md({g_.o}, shim::data_type(g_.dtype), Dims{1});
@@ -186,64 +145,44 @@ class DnnlConv final : public engine::Kernel {
 
   static bool fast(const char* impl) { return std::string(impl).find("ref") == std::string::npos; }
 
-  template <class Pd> bool suits(const Pd& pd) const {
-    if (!pd || !fast(pd.impl_info_str())) return false;
-    return !winograd_ || std::string(pd.impl_info_str()).find("wino") != std::string::npos;
-  }
+  template <class Pd> static bool suits(const Pd& pd) { return pd && fast(pd.impl_info_str()); }
 
-  // Makes the call for a part, its layouts and copies; false where oneDNN has nothing fast.
+  // Makes the call for a part; false where oneDNN has nothing fast.
   bool add_variant(const Part& p) {
-    const auto args = arguments(p, winograd_);
-    Md first, second;
-    Variant v;
+    const auto args = arguments(p);
+    DnnlCallPtr call;
     const auto& eng = cpu_engine();
     switch (pass_) {
       case ConvPass::Forward: {
         const auto pd = shim::conv_forward_pd(eng, args, user_scratch());
         if (!suits(pd)) return false;
-        first = pd.src_desc(), second = pd.dst_desc();
         take_weights(pd.weights_desc());
-        std::vector<DnnlCall::Arg> list{{DNNL_ARG_SRC, first}, {DNNL_ARG_WEIGHTS, weights_md_}, {DNNL_ARG_DST, second}};
+        std::vector<DnnlCall::Arg> list{{DNNL_ARG_SRC, args.src}, {DNNL_ARG_WEIGHTS, weights_md_}, {DNNL_ARG_DST, args.dst}};
         if (g_.epilogue.bias) list.push_back({DNNL_ARG_BIAS, args.bias});
-        v.main = std::make_unique<DnnlCall>(pd, dnnl::convolution_forward(pd), std::move(list));
+        call = std::make_unique<DnnlCall>(pd, dnnl::convolution_forward(pd), std::move(list));
         break;
       }
       case ConvPass::BackwardInput: {
         const auto pd = shim::conv_backward_data_pd(eng, args, user_scratch());
         if (!suits(pd)) return false;
-        first = pd.diff_dst_desc(), second = pd.diff_src_desc();
         take_weights(pd.weights_desc());
-        v.main = std::make_unique<DnnlCall>(
+        call = std::make_unique<DnnlCall>(
             pd, dnnl::convolution_backward_data(pd),
-            std::vector<DnnlCall::Arg>{{DNNL_ARG_DIFF_DST, first}, {DNNL_ARG_WEIGHTS, weights_md_}, {DNNL_ARG_DIFF_SRC, second}});
+            std::vector<DnnlCall::Arg>{{DNNL_ARG_DIFF_DST, args.dst}, {DNNL_ARG_WEIGHTS, weights_md_}, {DNNL_ARG_DIFF_SRC, args.src}});
         break;
       }
       case ConvPass::BackwardFilter: {
         const auto pd = shim::conv_backward_weights_pd(eng, args, user_scratch());
         if (!suits(pd)) return false;
-        first = pd.src_desc(), second = pd.diff_dst_desc();
         take_weights(pd.diff_weights_desc());
-        v.main = std::make_unique<DnnlCall>(
+        call = std::make_unique<DnnlCall>(
             pd, dnnl::convolution_backward_weights(pd),
-            std::vector<DnnlCall::Arg>{{DNNL_ARG_SRC, first}, {DNNL_ARG_DIFF_WEIGHTS, weights_md_}, {DNNL_ARG_DIFF_DST, second}});
+            std::vector<DnnlCall::Arg>{{DNNL_ARG_SRC, args.src}, {DNNL_ARG_DIFF_WEIGHTS, weights_md_}, {DNNL_ARG_DIFF_DST, args.dst}});
         break;
       }
     }
-    const auto plain = arguments(p, false);
-    const Md& plain_first = pass_ == ConvPass::BackwardInput ? plain.dst : plain.src;
-    const Md& plain_second = pass_ == ConvPass::BackwardInput ? plain.src : plain.dst;
-    if (first != plain_first) {
-      v.first = make_dnnl_reorder(plain_first, first);
-      first_bytes_ = std::max(first_bytes_, aligned_bytes(first.get_size()));
-    }
-    if (second != plain_second) {
-      v.second = pass_ == ConvPass::BackwardFilter ? make_dnnl_reorder(plain_second, second) : make_dnnl_reorder(second, plain_second);
-      second_bytes_ = std::max(second_bytes_, aligned_bytes(second.get_size()));
-    }
-    for (const DnnlCall* c : {v.main.get(), v.first.get(), v.second.get()}) {
-      if (c != nullptr) call_bytes_ = std::max(call_bytes_, aligned_bytes(c->scratch_bytes()));
-    }
-    variants_.push_back(std::move(v));
+    call_bytes_ = std::max(call_bytes_, aligned_bytes(call->scratch_bytes()));
+    variants_.push_back(std::move(call));
     return true;
   }
 
@@ -259,9 +198,7 @@ class DnnlConv final : public engine::Kernel {
   }
 
   bool build() {
-    // Winograd transforms the kernel anew in each call, unless it is settled, which takes this many pixels to pay.
-    double least_images = kPieceFlops / g_.flops();
-    if (winograd_ && !settled_) least_images = std::max(least_images, 2048.0 / static_cast<double>(g_.out_pixels()));
+    const double least_images = kPieceFlops / g_.flops();
     int64_t images = std::clamp<int64_t>(static_cast<int64_t>(least_images + 0.999), 1, g_.n);
     if (pass_ == ConvPass::BackwardFilter) {
       // Each piece costs a partial sum of the kernel's size: few pieces.
@@ -271,13 +208,10 @@ class DnnlConv final : public engine::Kernel {
       images = std::min(g_.n, std::max(images, static_cast<int64_t>(earn)));
     }
     int64_t cuts = 1;  // of an image, by rows
-    if (pass_ == ConvPass::Forward && !winograd_ && images == 1 && g_.n < 8) {
+    if (pass_ == ConvPass::Forward && images == 1 && g_.n < 8) {
       cuts = std::max<int64_t>(1, std::min({(8 + g_.n - 1) / g_.n, static_cast<int64_t>(g_.flops() / kPieceFlops), g_.out[outer()] / 3}));
     }
-    // Winograd takes one side of padding at most from a cut image: two halves, of even height because it works on tiles.
-    if (settled_ && g_.n == 1 && g_.out[outer()] >= 14) cuts = 2;
-    int64_t rows = (g_.out[outer()] + cuts - 1) / cuts;
-    if (settled_ && cuts > 1) rows = (rows + 1) / 2 * 2;
+    const int64_t rows = (g_.out[outer()] + cuts - 1) / cuts;
     std::map<Part, size_t> known;
     for (int64_t n = 0; n < g_.n; n += images) {
       for (int64_t r = 0; r < g_.out[outer()]; r += rows) {
@@ -303,9 +237,6 @@ class DnnlConv final : public engine::Kernel {
   }
 
   void piece(const Piece& p, void* const* in, void* const* out, void* weights, const void* bias, const char* add, char* slot) const {
-    const Variant& v = variants_[p.variant];
-    char* first_copy = slot + call_bytes_;
-    char* second_copy = first_copy + first_bytes_;
     const int64_t e = static_cast<int64_t>(element_), x_at = p.x_at * e, y_at = p.y_at * e;
     char *first = nullptr, *second = nullptr;
     switch (pass_) {
@@ -313,20 +244,8 @@ class DnnlConv final : public engine::Kernel {
       case ConvPass::BackwardInput: first = static_cast<char*>(in[0]) + y_at, second = static_cast<char*>(out[0]) + x_at; break;
       case ConvPass::BackwardFilter: first = static_cast<char*>(in[0]) + x_at, second = static_cast<char*>(in[1]) + y_at; break;
     }
-    if (v.first != nullptr) {
-      void* data[] = {first, first_copy};
-      v.first->run(data, slot);
-    }
-    if (v.second != nullptr && pass_ == ConvPass::BackwardFilter) {
-      void* data[] = {second, second_copy};
-      v.second->run(data, slot);
-    }
-    void* data[] = {v.first != nullptr ? first_copy : first, weights, v.second != nullptr ? second_copy : second, const_cast<void*>(bias)};
-    v.main->run(data, slot);
-    if (v.second != nullptr && pass_ != ConvPass::BackwardFilter) {
-      void* back[] = {second_copy, second};
-      v.second->run(back, slot);
-    }
+    void* data[] = {first, weights, second, const_cast<void*>(bias)};
+    variants_[p.variant]->run(data, slot);
     // oneDNN's relu makes 0 of NaN, so the activation is ours, while the piece is in the cache.
     if (pass_ == ConvPass::Forward)
       apply_epilogue(g_.epilogue, g_.dtype, second, nullptr, add == nullptr ? nullptr : add + y_at, p.pixels, g_.o, g_.o);
@@ -353,44 +272,15 @@ class DnnlConv final : public engine::Kernel {
 
   ConvGeometry g_;
   ConvPass pass_;
-  bool winograd_, settled_, good_ = false, have_weights_ = false, weights_prepared_ = false;
+  bool good_ = false, have_weights_ = false, weights_prepared_ = false;
   size_t element_;
   Md weights_md_;
   DnnlCallPtr weights_reorder_;
-  std::vector<Variant> variants_;
+  std::vector<DnnlCallPtr> variants_;
   std::vector<Piece> pieces_;
-  size_t call_bytes_ = 0, first_bytes_ = 0, second_bytes_ = 0, slot_bytes_ = 0, weights_bytes_ = 0, partial_bytes_ = 0, total_scratch_ = 0;
+  size_t call_bytes_ = 0, slot_bytes_ = 0, weights_bytes_ = 0, partial_bytes_ = 0, total_scratch_ = 0;
   int slots_ = 1;
   std::string text_;
-};
-
-// A forward convolution that changes its algorithm when it learns that its weights seldom change.
-class ForwardConv final : public engine::Kernel {
- public:
-  ForwardConv(const ConvGeometry& g, std::unique_ptr<DnnlConv> now) : g_(g), now_(std::move(now)) {}
-  size_t scratch_bytes() const override { return now_->scratch_bytes(); }
-  size_t prepared_bytes(size_t input) const override {
-    if (input != 1) return 0;
-    if (!asked_ && settled_winograd_pays(g_)) {
-      settled_ = std::make_unique<DnnlConv>(g_, ConvPass::Forward, Algorithm::SettledWinograd);
-      if (!settled_->good()) settled_ = nullptr;
-    }
-    asked_ = true;
-    return (settled_ ? settled_ : now_)->prepared_bytes(1);
-  }
-  void take_prepared(size_t input) override {
-    if (settled_) now_ = std::move(settled_);
-    now_->take_prepared(input);
-  }
-  void prepare(size_t input, const void* from, void* to, void* scratch) const override { now_->prepare(input, from, to, scratch); }
-  const char* describe() const override { return now_->describe(); }
-  void run(void* const* in, void* const* out, void* scratch) const override { now_->run(in, out, scratch); }
-
- private:
-  ConvGeometry g_;
-  std::unique_ptr<DnnlConv> now_;
-  mutable std::unique_ptr<DnnlConv> settled_;  // planned when it is first asked for
-  mutable bool asked_ = false;
 };
 
 }  // namespace
@@ -400,12 +290,8 @@ engine::KernelPtr make_dnnl_conv(const ConvGeometry& g, ConvPass pass) {
   for (size_t i = 0; i < 3; ++i) {
     if (g.lo[i] < 0 || g.hi[i] < 0) return nullptr;
   }
-  std::unique_ptr<DnnlConv> kernel;
-  if (winograd_pays(g, pass)) kernel = std::make_unique<DnnlConv>(g, pass, Algorithm::Winograd);
-  if (!kernel || !kernel->good()) kernel = std::make_unique<DnnlConv>(g, pass, Algorithm::Direct);
-  if (!kernel->good()) return nullptr;
-  if (pass == ConvPass::Forward) return std::make_unique<ForwardConv>(g, std::move(kernel));
-  return kernel;
+  auto kernel = std::make_unique<DnnlConv>(g, pass);
+  return kernel->good() ? std::move(kernel) : nullptr;
 }
 
 }  // namespace keras::cpu

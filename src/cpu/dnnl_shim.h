@@ -21,8 +21,6 @@ inline dnnl::memory::data_type data_type(DType d) {
 
 /// What a convolution is to oneDNN; dilations are Keras' (1 = dense) less one. `bias` may be a zero descriptor.
 struct ConvArgs {
-  bool settled = false;  // forward with weights that seldom change: their form may be dear to make (Winograd's transform)
-  dnnl::algorithm algorithm = dnnl::algorithm::convolution_direct;
   Md src, weights, bias, dst;
   Md forward_weights;  // of the forward pass that a gradient wants to see; zero where `weights` does
   Dims strides, dilations, pad_lo, pad_hi;
@@ -39,7 +37,8 @@ inline ConvArgs forward_of(ConvArgs c) {
   return c;
 }
 
-inline dnnl::prop_kind kind_of(const ConvArgs& c) { return c.settled ? dnnl::prop_kind::forward_inference : dnnl::prop_kind::forward_training; }
+inline constexpr auto kDirect = dnnl::algorithm::convolution_direct;
+inline constexpr auto kTraining = dnnl::prop_kind::forward_training;  // its layouts of weights are those of the gradients
 
 // Each maker returns an empty descriptor where the library has no implementation.
 #if DNNL_VERSION_MAJOR >= 3
@@ -50,21 +49,21 @@ inline dnnl::matmul::primitive_desc matmul_pd(const dnnl::engine& eng, const Md&
 }
 inline dnnl::convolution_forward::primitive_desc conv_forward_pd(const dnnl::engine& eng, const ConvArgs& c,
                                                                  const dnnl::primitive_attr& attr) {
-  return dnnl::convolution_forward::primitive_desc(eng, kind_of(c), c.algorithm, c.src, c.weights, c.bias, c.dst,
+  return dnnl::convolution_forward::primitive_desc(eng, kTraining, kDirect, c.src, c.weights, c.bias, c.dst,
                                                    c.strides, c.dilations, c.pad_lo, c.pad_hi, attr, true);
 }
 inline dnnl::convolution_backward_data::primitive_desc conv_backward_data_pd(const dnnl::engine& eng, const ConvArgs& c,
                                                                              const dnnl::primitive_attr& attr) {
   const auto hint = conv_forward_pd(eng, c, attr);
   if (!hint) return {};
-  return dnnl::convolution_backward_data::primitive_desc(eng, c.algorithm, c.src, c.weights, c.dst, c.strides, c.dilations, c.pad_lo,
+  return dnnl::convolution_backward_data::primitive_desc(eng, kDirect, c.src, c.weights, c.dst, c.strides, c.dilations, c.pad_lo,
                                                          c.pad_hi, hint, attr, true);
 }
 inline dnnl::convolution_backward_weights::primitive_desc conv_backward_weights_pd(const dnnl::engine& eng, const ConvArgs& c,
                                                                                    const dnnl::primitive_attr& attr) {
   const auto hint = conv_forward_pd(eng, forward_of(c), attr);
   if (!hint) return {};
-  return dnnl::convolution_backward_weights::primitive_desc(eng, c.algorithm, c.src, c.weights, c.dst, c.strides, c.dilations, c.pad_lo,
+  return dnnl::convolution_backward_weights::primitive_desc(eng, kDirect, c.src, c.weights, c.dst, c.strides, c.dilations, c.pad_lo,
                                                             c.pad_hi, hint, attr, true);
 }
 #else
@@ -79,10 +78,10 @@ inline dnnl::matmul::primitive_desc matmul_pd(const dnnl::engine& eng, const Md&
 inline dnnl::convolution_forward::primitive_desc conv_forward_pd(const dnnl::engine& eng, const ConvArgs& c,
                                                                  const dnnl::primitive_attr& attr) {
   using Desc = dnnl::convolution_forward::desc;
-  const auto kind = kind_of(c);
+  const auto kind = kTraining;
   try {
-    const auto d = is_zero(c.bias) ? Desc(kind, c.algorithm, c.src, c.weights, c.dst, c.strides, c.dilations, c.pad_lo, c.pad_hi)
-                                   : Desc(kind, c.algorithm, c.src, c.weights, c.bias, c.dst, c.strides, c.dilations, c.pad_lo, c.pad_hi);
+    const auto d = is_zero(c.bias) ? Desc(kind, kDirect, c.src, c.weights, c.dst, c.strides, c.dilations, c.pad_lo, c.pad_hi)
+                                   : Desc(kind, kDirect, c.src, c.weights, c.bias, c.dst, c.strides, c.dilations, c.pad_lo, c.pad_hi);
     return dnnl::convolution_forward::primitive_desc(d, attr, eng, true);
   } catch (const dnnl::error&) { return {}; }
 }
@@ -91,7 +90,7 @@ inline dnnl::convolution_backward_data::primitive_desc conv_backward_data_pd(con
   try {
     const auto hint = conv_forward_pd(eng, c, attr);
     if (!hint) return {};
-    const dnnl::convolution_backward_data::desc d(c.algorithm, c.src, c.weights, c.dst, c.strides, c.dilations, c.pad_lo, c.pad_hi);
+    const dnnl::convolution_backward_data::desc d(kDirect, c.src, c.weights, c.dst, c.strides, c.dilations, c.pad_lo, c.pad_hi);
     return dnnl::convolution_backward_data::primitive_desc(d, attr, eng, hint, true);
   } catch (const dnnl::error&) { return {}; }
 }
@@ -100,7 +99,7 @@ inline dnnl::convolution_backward_weights::primitive_desc conv_backward_weights_
   try {
     const auto hint = conv_forward_pd(eng, forward_of(c), attr);
     if (!hint) return {};
-    const dnnl::convolution_backward_weights::desc d(c.algorithm, c.src, c.weights, c.dst, c.strides, c.dilations, c.pad_lo, c.pad_hi);
+    const dnnl::convolution_backward_weights::desc d(kDirect, c.src, c.weights, c.dst, c.strides, c.dilations, c.pad_lo, c.pad_hi);
     return dnnl::convolution_backward_weights::primitive_desc(d, attr, eng, hint, true);
   } catch (const dnnl::error&) { return {}; }
 }

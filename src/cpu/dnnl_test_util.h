@@ -11,6 +11,8 @@
 #include <keras/base/dtype.h>
 #include <keras/base/shape.h>
 
+#include <hwy/targets.h>
+
 #include "cpu/epilogue.h"
 #include "cpu/thread_pool.h"
 #include "engine/kernel.h"
@@ -61,6 +63,19 @@ inline Buffer random_buffer(DType dtype, int64_t n, uint32_t seed) {
   return b;
 }
 
+/// Tests once per instruction set: the parameter is one of Highway's targets, which kernels run with until the test ends.
+class ByTarget : public ::testing::TestWithParam<int64_t> {
+ protected:
+  void SetUp() override { choose(GetParam()); }
+  void TearDown() override { choose(0); }
+
+ private:
+  static void choose(int64_t target) {
+    hwy::SetSupportedTargetsForTest(target);
+    hwy::GetChosenTarget().DeInit();
+  }
+};
+
 /// Runs with one thread and with two, twice each; the bits must agree. Returns the output.
 inline Buffer run_kernel(const engine::Kernel& k, const std::vector<const Buffer*>& in, DType dtype, int64_t out_size) {
   std::vector<void*> ins;
@@ -103,6 +118,7 @@ inline double activation(const Epilogue& e, double x) {
     case Epilogue::Act::Sigmoid: return 1 / (1 + std::exp(-x));
     case Epilogue::Act::Elu: return x < 0 ? e.alpha * std::expm1(x) : x;
     case Epilogue::Act::Swish: return x / (1 + std::exp(-x));
+    case Epilogue::Act::HardSwish: return x * std::min(6.0, std::max(0.0, x + 3)) / 6;
   }
   return x;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <numeric>
 #include <string>
@@ -186,17 +187,18 @@ class DotKernel final : public engine::Kernel {
   /// False where oneDNN would run its slow reference code.
   bool good() const { return good_; }
   size_t scratch_bytes() const override { return total_scratch_; }
-  size_t prepared_bytes(size_t input) const override { return input < 2 ? form_of(input).bytes : 0; }
-  void prepare(size_t input, const void* from, void* to, void*) const override { run_pack(form_of(input), element_, to, from); }
+  size_t prepared_bytes(size_t input) const override;
+  void prepare(size_t input, const void* from, void* to, void* scratch) const override;
   void take_prepared(size_t input) override;
   const char* describe() const override { return text_.c_str(); }
   void run(void* const* in, void* const* out, void* scratch) const override;
 
  private:
   bool is_a(size_t input) const { return (input == 0) != swapped_; }
-  // The form in which an operand that seldom changes is best kept: a dense copy where one is made anyway, and b in its natural order, which
-  // saves packing it strip by strip.
-  const Pack& form_of(size_t input) const { return is_a(input) ? a_pack_ : b_pack_.bytes > 0 ? b_pack_ : b_form_; }
+  // The form in which an operand that seldom changes is best kept: b in strips where our loops read it as such, else the dense copy that
+  // would be made in every run.
+  bool wants_strips() const;
+  int64_t strips_size() const { return gemm_strips_size(dtype_, k_, n_); }
   struct Pointers {
     const char *a, *b, *bias, *add;
     char *c, *partial;
@@ -204,6 +206,7 @@ class DotKernel final : public engine::Kernel {
   void collapse(const DotDesc& desc);
   void lay_out();
   void cut();
+  void cut_strips(double flops);
   Engine choose(int64_t m) const;
   void prepare_calls();
   void piece(const Pointers& p, int64_t batch, int64_t mi, int64_t ni, int64_t ki, char* slot) const;
@@ -220,8 +223,10 @@ class DotKernel final : public engine::Kernel {
   Axes a_batch_, b_batch_;  // of equal sizes, outermost first
   int64_t a_rs_ = 0, a_cs_ = 0, b_rs_ = 0, b_cs_ = 0;
   Pack a_pack_, b_pack_;
-  Pack b_form_;
   bool a_packed_ = false, b_packed_ = false;  // the operand comes as a dense copy already
+  bool strips_ = false;                       // b comes in strips (dot_gemm.h)
+  int64_t b_from_rs_ = 0, b_from_cs_ = 0;     // of what the strips are made of
+  Axes b_from_batch_;
   Cut m_cut_, n_cut_, k_cut_;
   int64_t batch_grain_ = 1;
   std::array<Engine, 8> engine_{};
@@ -282,17 +287,41 @@ Axes joined(std::initializer_list<Axes> groups) {
 DotKernel::DotKernel(const DotDesc& desc) : dtype_(desc.dtype), element_(dtype_size(desc.dtype)), epilogue_(desc.epilogue) {
   collapse(desc);
   lay_out();
-  if (engine_[0] == Engine::Own && b_pack_.bytes == 0 && b_cs_ != 1 && !swapped_) {
-    b_form_.axes = merged(joined({b_batch_, {{k_, b_rs_}, {n_, b_cs_}}}));
-    b_form_.bytes = static_cast<size_t>(product(b_batch_) * k_ * n_) * element_;
+}
+
+bool DotKernel::wants_strips() const {
+  if (strips_) return true;
+  if (engine_[0] != Engine::Own || swapped_ || k_cut_.count > 1) return false;
+  // One row reads b once: as it comes, unless its lines are torn.
+  return m_ > 1 || n_ > 4 * gemm_strip(dtype_);
+}
+
+size_t DotKernel::prepared_bytes(size_t input) const {
+  if (input >= 2) return 0;
+  if (is_a(input)) return a_pack_.bytes;
+  return wants_strips() ? static_cast<size_t>(product(b_batch_) * strips_size()) * element_ : b_pack_.bytes;
+}
+
+void DotKernel::prepare(size_t input, const void* from, void* to, void* scratch) const {
+  const Pack& pack = is_a(input) ? a_pack_ : b_pack_;
+  if (is_a(input) || !strips_) return run_pack(pack, element_, to, from);
+  if (pack.bytes > 0) run_pack(pack, element_, scratch, from), from = scratch;
+  const size_t bytes = static_cast<size_t>(strips_size()) * element_;
+  for (int64_t i = 0, n = product(b_from_batch_); i < n; ++i) {
+    int64_t at = 0, rest = i;
+    for (size_t x = b_from_batch_.size(); x-- > 0; rest /= b_from_batch_[x].size) at += rest % b_from_batch_[x].size * b_from_batch_[x].stride;
+    gemm_pack(dtype_, k_, n_, static_cast<const char*>(from) + static_cast<size_t>(at) * element_, b_from_rs_, b_from_cs_,
+              static_cast<char*>(to) + static_cast<size_t>(i) * bytes);
   }
 }
 
 void DotKernel::take_prepared(size_t input) {
+  const bool strips = !is_a(input) && wants_strips();
   (is_a(input) ? a_packed_ : b_packed_) = true;
-  if (is_a(input) || b_pack_.bytes > 0) return;
-  b_rs_ = n_, b_cs_ = 1;
-  int64_t stride = k_ * n_;
+  if (!strips) return;
+  strips_ = true;
+  b_from_rs_ = b_rs_, b_from_cs_ = b_cs_, b_from_batch_ = b_batch_;
+  int64_t stride = strips_size();
   for (size_t i = b_batch_.size(); i-- > 0; stride *= b_batch_[i].size) b_batch_[i].stride = stride;
   lay_out();
 }
@@ -312,8 +341,9 @@ void DotKernel::lay_out() {
   if (pieces > 1)
     text_ += ", pieces " + std::to_string(batch_) + "x" + std::to_string(m_cut_.count) + "x" + std::to_string(k_cut_.count) + "x" +
              std::to_string(n_cut_.count);
-  if (a_pack_.bytes > 0) text_ += ", lhs copied";
-  if (b_pack_.bytes > 0) text_ += ", rhs copied";
+  if (a_pack_.bytes > 0 && !a_packed_) text_ += ", lhs copied";
+  if (b_pack_.bytes > 0 && !b_packed_) text_ += ", rhs copied";
+  if (strips_) text_ += ", rhs kept in strips";
 }
 
 void DotKernel::collapse(const DotDesc& d) {
@@ -402,6 +432,7 @@ Engine DotKernel::choose(int64_t m) const {
   if (k_ == 0 || m_ == 0 || n_ == 0 || batch_ == 0) return Engine::Fill;
   if (dtype_ == DType::BFloat16) return Engine::Dnnl;
   if (dtype_ != DType::Float32 && dtype_ != DType::Float64) return Engine::Integer;
+  if (strips_) return Engine::Own;
   if (m == 1 && b_cs_ != 1 && a_cs_ == 1) return Engine::Rows;
   // Measured against oneDNN 2.6.3: our loops are as fast on large products, faster on small ones and on pieces of larger matrices.
   return Engine::Own;
@@ -417,6 +448,7 @@ void DotKernel::cut() {
   const double all = flops * static_cast<double>(batch_), want_all = std::min(all / kPieceFlops, std::clamp(all / kLargePieceFlops, kFewPieces, kMostPieces));
   batch_grain_ = std::max<int64_t>(1, static_cast<int64_t>(kPieceFlops / flops));
   const int64_t want = static_cast<int64_t>(want_all / static_cast<double>(batch_));
+  if (strips_) return cut_strips(all);
   if (want < 2) return;
   // Of b in its natural order a few rows of a make good use; packing it (oneDNN's or ours) must be earned back.
   const bool plain = dtype_ != DType::BFloat16 && b_cs_ == 1;
@@ -437,9 +469,38 @@ void DotKernel::cut() {
   }
 }
 
+// b in strips costs a piece nothing, and bits do not depend on how m and n are cut: as the threads are done soonest.
+void DotKernel::cut_strips(double flops) {
+  const int64_t strip = gemm_strip(dtype_), rows = gemm_rows(), threads = std::max(2, num_threads());
+  const auto up = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
+  const int64_t tiles = up(m_, rows), strips = up(n_, strip);
+  const double least = m_ > rows ? kPieceFlops / 8 : kPieceFlops / 4;
+  const int64_t most = std::max<int64_t>(1, static_cast<int64_t>(std::min(flops / least, static_cast<double>(8 * threads))) / batch_);
+  // In multiplications: what a call costs, what a piece reads of a and b anew, and how late the other threads are when they must be woken.
+  constexpr double kCall = 3e4, kRead = 4, kLate = 1.5e6;
+  double best = 0;
+  int64_t pm = 1, pn = 1;
+  for (int64_t i = 1; i <= std::min(tiles, most); ++i) {
+    for (int64_t j = 1; i * j <= most && j <= strips; ++j) {
+      const int64_t m = up(m_, i), n = up(strips, j) * strip, pieces = up(m_, m) * up(n_, n) * batch_;
+      // A tile costs by its rows, and a little by itself.
+      const double piece = static_cast<double>((m + up(m, rows)) * n * k_) + kRead * static_cast<double>((m + n) * k_) + kCall;
+      // Mostly the others are awake; else this thread works alone for a while.
+      const auto rounds = [&](double alone) {
+        alone = std::min(alone, static_cast<double>(pieces));
+        return alone + std::ceil((static_cast<double>(pieces) - alone) / static_cast<double>(threads));
+      };
+      const double time = (0.75 * rounds(0) + 0.25 * rounds(std::floor(kLate / piece))) * piece;
+      if (best != 0 && time >= best) continue;
+      best = time, pm = i, pn = j;
+    }
+  }
+  m_cut_ = Cut(m_, pm, 1);
+  n_cut_ = Cut(n_, pn, strip);
+}
+
 void DotKernel::prepare_calls() {
-  using enum Epilogue::Act;
-  fused_ = !swapped_ && columns_ == n_ && partial_bytes_ == 0 && (epilogue_.act == None || (epilogue_.act == Relu && epilogue_.alpha == 0));
+  fused_ = !swapped_ && columns_ == n_ && partial_bytes_ == 0;
   for (int64_t mt = 0; mt < 2; ++mt) {
     for (int64_t nt = 0; nt < 2; ++nt) {
       for (int64_t kt = 0; kt < 2; ++kt) {
@@ -448,7 +509,7 @@ void DotKernel::prepare_calls() {
         if (v != static_cast<size_t>(mt * 4 + nt * 2 + kt)) continue;
         const int64_t m = m_cut_.at(mi), n = n_cut_.at(ni), k = k_cut_.at(ki);
         engine_[v] = choose(m);
-        if (engine_[v] == Engine::Own) slot_bytes_ = std::max(slot_bytes_, gemm_pack_bytes());
+        if (engine_[v] == Engine::Own) slot_bytes_ = std::max(slot_bytes_, gemm_pack_bytes(dtype_, m, n, k));
         if (engine_[v] != Engine::Dnnl) continue;
         single_threaded_openmp();
         uses_dnnl_ = true;
@@ -484,6 +545,7 @@ void DotKernel::prepare_calls() {
 void DotKernel::piece(const Pointers& p, int64_t batch, int64_t mi, int64_t ni, int64_t ki, char* slot) const {
   int64_t a_at = mi * m_cut_.size * a_rs_ + ki * k_cut_.size * a_cs_, b_at = ki * k_cut_.size * b_rs_ + ni * n_cut_.size * b_cs_,
           rest = batch;
+  if (strips_) b_at = ni * n_cut_.size * k_;
   for (size_t i = a_batch_.size(); i-- > 0;) {
     const int64_t index = rest % a_batch_[i].size;
     a_at += index * a_batch_[i].stride;
@@ -530,7 +592,8 @@ void DotKernel::piece(const Pointers& p, int64_t batch, int64_t mi, int64_t ni, 
            .c = c,
            .c_ld = n_};
     if (engine == Engine::Own) {
-      if (fused_) g.bias = bias, g.add = add, g.relu = epilogue_.act == Epilogue::Act::Relu;
+      if (fused_) g.bias = bias, g.add = add, g.epilogue = &epilogue_;
+      if (strips_) g.b_pitch = gemm_strip(dtype_) * k_;
       g.scratch = slot;
       gemm(dtype_, g);
       if (fused_) return;

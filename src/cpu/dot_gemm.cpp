@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/dot_gemm.cpp"
@@ -19,8 +20,8 @@ inline constexpr int64_t kBlockBytes = 256 << 10;
 inline constexpr int64_t kPanelRows = 12;
 inline constexpr int64_t kPanelBytes = kPanelRows * kPlainDepth * 8;
 // Large products: a strip of b stays in the first-level cache while the rows of a block of a, which stays in the second, pass it.
-inline constexpr int64_t kBlockDepth = 320, kBlockRows = 192, kBlockColumns = 512;
-inline constexpr int64_t kBlockedBytes = ((kBlockDepth + 16) * kBlockRows + kBlockDepth * (kBlockColumns + 64)) * 8;
+inline constexpr int64_t kBlockDepth = 320, kBlockRows = 196, kBlockColumns = 512;
+inline constexpr int64_t kBlockedPanels = (kBlockDepth + 16) * (kBlockRows + 76);  // panels of 14 rows in 16 or of 6 in 8, or a copy
 }  // namespace keras::cpu
 #endif
 
@@ -43,7 +44,14 @@ template <class T> struct Block {
   const T* bias;
   const T* add;
   bool relu, first, last;
+  T upper;            // what relu lets through at most
+  int64_t ahead = 0;  // elements from b to what will be read after it, which is fetched into the second-level cache
 };
+
+// Rows of c in registers, two vectors wide, and the width of a panel of a that holds so many: whole vectors. Float64 makes do with few, for
+// the sake of what is compiled.
+template <class T> constexpr int kRows = kManyRegisters && sizeof(T) == 4 ? 14 : 6;
+template <class T> constexpr int64_t kPanel = kRows<T> == 14 ? 16 : 8;
 
 // MR rows by NV vectors of c in registers; kMasked: only `edge` lanes of the last vector exist.
 template <int MR, int NV, bool kMasked, class T> HWY_NOINLINE void tile(const Block<T>& g, int64_t edge) {
@@ -76,7 +84,7 @@ template <int MR, int NV, bool kMasked, class T> HWY_NOINLINE void tile(const Bl
     a += a_cs;
     b += b_rs;
   }
-  const V zero = hn::Zero(d);
+  const V zero = hn::Zero(d), upper = hn::Set(d, g.upper);
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
 #pragma GCC unroll 8
@@ -92,7 +100,7 @@ template <int MR, int NV, bool kMasked, class T> HWY_NOINLINE void tile(const Bl
           if (g.last) {
             if (g.bias != nullptr) s += g.bias[j * lanes + l];
             if (g.add != nullptr) s += g.add[i * g.c_ld + j * lanes + l];
-            if (g.relu && s < 0) s = 0;
+            if (g.relu) s = s < 0 ? T{0} : s > g.upper ? g.upper : s;
           }
           c[l] = s;
         }
@@ -103,7 +111,7 @@ template <int MR, int NV, bool kMasked, class T> HWY_NOINLINE void tile(const Bl
       if (g.last) {
         if (g.bias != nullptr) v = hn::Add(v, load(g.bias + j * lanes));
         if (g.add != nullptr) v = hn::Add(v, load(g.add + i * g.c_ld + j * lanes));
-        if (g.relu) v = hn::Max(zero, v);  // in this order NaN stays NaN
+        if (g.relu) v = hn::Min(upper, hn::Max(zero, v));  // in this order NaN stays NaN
       }
       if (masked) hn::BlendedStore(v, mask, d, c);
       else hn::StoreU(v, d, c);
@@ -236,72 +244,195 @@ template <class T> void pack_strip(T* to, int64_t strip, const T* from, int64_t 
   }
 }
 
-// k × n of b into strips. Rows of b are read whole, one after the other.
-template <class T> void pack_strips(T* to, int64_t strip, const T* from, int64_t rs, int64_t cs, int64_t k, int64_t n) {
+// k × n of b into strips that are `pitch` apart, the last one filled up with zeros. Rows of b are read whole, one after the other.
+template <class T>
+void pack_strips(T* to, int64_t strip, int64_t pitch, const T* from, int64_t rs, int64_t cs, int64_t k, int64_t n) {
   const hn::ScalableTag<T> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const int64_t whole = cs == 1 ? n / strip * strip : 0;
   for (int64_t i = 0; i < k && whole > 0; ++i) {
     const T* line = from + i * rs;
     T* p = to + i * strip;
-    for (int64_t s = 0; s < whole; s += strip, p += strip * k) {
+    for (int64_t s = 0; s < whole; s += strip, p += pitch) {
       hn::StoreU(hn::LoadU(d, line + s), d, p);
       hn::StoreU(hn::LoadU(d, line + s + lanes), d, p + lanes);
     }
   }
-  for (int64_t s = whole; s < n; s += strip) pack_strip(to + s * k, strip, from + s * cs, rs, cs, k, std::min(strip, n - s));
+  for (int64_t s = whole; s < n; s += strip) {
+    T* p = to + s / strip * pitch;
+    if (n - s < strip) std::fill(p, p + strip * k, T{0});
+    pack_strip(p, strip, from + s * cs, rs, cs, k, std::min(strip, n - s));
+  }
 }
 
-// rows × k of a into panels of so many rows each, k-major, the last one narrower. Along k outside, so that where a's columns are whole
-// (rs 1) each of its lines is read once, for all panels.
-template <class T> void pack_panels(T* to, int64_t panel, const T* from, int64_t rs, int64_t cs, int64_t rows, int64_t k) {
-  const int64_t whole = rows / panel * panel, rest = rows - whole;
+// How rows fall into tiles of nearly equal height.
+struct Tiles {
+  int64_t count, base, longer;
+  Tiles(int64_t rows, int64_t most) : count((rows + most - 1) / most), base(rows / count), longer(rows % count) {}
+  int64_t at(int64_t i) const { return base + (i < longer ? 1 : 0); }
+};
+
+// rows × k of a into panels, one per tile, each kPanel<T> wide and k-major. Along k outside, so that where a's columns are whole (rs 1) each of
+// its lines is read once, for all panels.
+template <class T> void pack_panels(T* to, const T* from, int64_t rs, int64_t cs, int64_t rows, int64_t k) {
+  const hn::ScalableTag<T> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const Tiles tiles(rows, kRows<T>);
+  if (rs != 1) {
+    for (int64_t t = 0; t < tiles.count; from += tiles.at(t) * rs, to += kPanel<T> * k, ++t)
+      for (int64_t r = 0; r < tiles.at(t); ++r)
+        for (int64_t i = 0; i < k; ++i) to[i * kPanel<T> + r] = from[r * rs + i * cs];
+    return;
+  }
   for (int64_t i = 0; i < k; ++i) {
     const T* line = from + i * cs;
-    T* p = to + i * panel;
-    for (int64_t r = 0; r < whole; r += panel, p += panel * k) {
-      if (rs == 1) std::memcpy(p, line + r, static_cast<size_t>(panel) * sizeof(T));
-      else
-        for (int64_t j = 0; j < panel; ++j) p[j] = line[(r + j) * rs];
+    T* p = to + i * kPanel<T>;
+    int64_t left = rows;
+    for (int64_t t = 0; t < tiles.count; ++t, p += kPanel<T> * k) {
+      const int64_t width = tiles.at(t);
+      if (left >= kPanel<T> && kPanel<T> % lanes == 0) {  // what is read beyond the tile is never used
+        for (int64_t j = 0; j < kPanel<T>; j += lanes) hn::StoreU(hn::LoadU(d, line + j), d, p + j);
+      } else {
+        for (int64_t j = 0; j < width; ++j) p[j] = line[j];
+      }
+      line += width, left -= width;
     }
-    for (int64_t j = 0; j < rest; ++j) to[whole * k + i * rest + j] = line[(whole + j) * rs];
   }
 }
 
-// One strip of b against all panels of a block of a.
-template <int MR, class T> HWY_INLINE void strip_tile(const Block<T>& g, int64_t n, int64_t lanes) {
-  if (n == 2 * lanes) tile<MR, 2, false>(g, 0);
-  else if (n > lanes) tile<MR, 2, true>(g, n - lanes);
-  else tile<MR, 1, true>(g, n);
-}
-template <class T> void strip_rows(Block<T> g, int64_t m, int64_t n, bool packed, int64_t lanes) {
-  constexpr int kRows = kManyRegisters ? 12 : 6;
-  const auto step = [&](int64_t r) {
-    g.a += packed ? r * g.k : r * g.a_rs;
-    g.c += r * g.c_ld;
-    if (g.add != nullptr) g.add += r * g.c_ld;
-    m -= r;
-  };
-  const int64_t a_rs = g.a_rs, a_cs = g.a_cs;
-  if (packed) g.a_rs = 1, g.a_cs = kRows;
-  for (; m >= kRows; step(kRows)) strip_tile<kRows>(g, n, lanes);
-  if (m == 0) return;
-  // What is left of the panel is one panel of its own width.
-  if (packed) g.a_cs = m;
-  else g.a_rs = a_rs, g.a_cs = a_cs;
-  const auto part = [&](int64_t r) {
-    g.a += packed ? r : r * g.a_rs;
-    g.c += r * g.c_ld;
-    if (g.add != nullptr) g.add += r * g.c_ld;
-    m -= r;
-  };
-  if constexpr (kManyRegisters) {
-    if (m >= 8) strip_tile<8>(g, n, lanes), part(8);
+// MR rows by NV vectors of c in registers. b comes in strips of two vectors, g.b_pitch apart; a has dense columns (kColumns, as in a panel) or
+// dense rows. Only n columns of the vectors are part of c.
+template <int MR, int NV, bool kColumns, class T> HWY_NOINLINE void packed_tile(const Block<T>& g, int64_t n) {
+  const hn::ScalableTag<T> d;
+  using V = hn::Vec<decltype(d)>;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  V acc[MR][NV];
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i) {
+    __builtin_prefetch(g.c + i * g.c_ld, 1);
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) acc[i][j] = hn::Zero(d);
   }
-  if (m >= 4) strip_tile<4>(g, n, lanes), part(4);
-  if (m == 3) strip_tile<3>(g, n, lanes);
-  if (m == 2) strip_tile<2>(g, n, lanes);
-  if (m == 1) strip_tile<1>(g, n, lanes);
+  const T* b = g.b;
+  const int64_t b_rs = g.b_rs, pitch = g.b_pitch, a_rs = g.a_rs, a_step = kColumns ? g.a_cs : 1, ahead = g.ahead;
+  // Every third row: the two behind it are within reach of an addressing mode.
+  constexpr int kPointers = kColumns ? 1 : (MR + 2) / 3;
+  const T* a[kPointers];
+#pragma GCC unroll 8
+  for (int i = 0; i < kPointers; ++i) a[i] = g.a + 3 * i * a_rs;
+  for (int64_t k = g.k; k > 0; --k) {
+    V vb[NV];
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) vb[j] = hn::LoadU(d, b + j / 2 * pitch + j % 2 * lanes);
+    if (NV == 2 && MR > 2) {
+      __builtin_prefetch(b + ahead, 0, 2);
+      __builtin_prefetch(b + ahead + lanes, 0, 2);
+    }
+    b += b_rs;
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+      const V va = hn::Set(d, kColumns ? a[0][i] : a[i / 3 % kPointers][i % 3 * a_rs]);
+#pragma GCC unroll 8
+      for (int j = 0; j < NV; ++j) acc[i][j] = hn::MulAdd(va, vb[j], acc[i][j]);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kPointers; ++i) a[i] += a_step;
+  }
+
+  const V zero = hn::Zero(d), upper = hn::Set(d, g.upper);
+#pragma GCC unroll 8
+  for (int j = 0; j < NV; ++j) {
+    const int64_t count = n - j * lanes;
+    if (count <= 0) break;
+    const bool masked = count < lanes;
+    const auto mask = hn::FirstN(d, static_cast<size_t>(masked ? count : lanes));
+    const auto load = [&](const T* p) HWY_ATTR { return masked ? hn::MaskedLoad(mask, d, p) : hn::LoadU(d, p); };
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+      T* c = g.c + i * g.c_ld + j * lanes;
+      V v = acc[i][j];
+      if (masked && !kSafeMasks) {
+        HWY_ALIGN T out[hn::MaxLanes(d)];
+        hn::Store(v, d, out);
+        for (int64_t l = 0; l < count; ++l) {
+          T s = g.first ? out[l] : c[l] + out[l];
+          if (g.last) {
+            if (g.bias != nullptr) s += g.bias[j * lanes + l];
+            if (g.add != nullptr) s += g.add[i * g.c_ld + j * lanes + l];
+            if (g.relu) s = s < 0 ? T{0} : s > g.upper ? g.upper : s;
+          }
+          c[l] = s;
+        }
+        continue;
+      }
+      if (!g.first) v = hn::Add(load(c), v);
+      if (g.last) {
+        if (g.bias != nullptr) v = hn::Add(v, load(g.bias + j * lanes));
+        if (g.add != nullptr) v = hn::Add(v, load(g.add + i * g.c_ld + j * lanes));
+        if (g.relu) v = hn::Min(upper, hn::Max(zero, v));  // in this order NaN stays NaN
+      }
+      if (masked) hn::BlendedStore(v, mask, d, c);
+      else hn::StoreU(v, d, c);
+    }
+  }
+}
+
+// One tile of so many rows and a strip's n columns.
+template <int NV, bool kColumns, class T> void packed_rows(const Block<T>& g, int64_t rows, int64_t n) {
+  switch (rows) {
+    case 1: return packed_tile<1, NV, kColumns>(g, n);
+    case 2: return packed_tile<2, NV, kColumns>(g, n);
+    case 3: return packed_tile<3, NV, kColumns>(g, n);
+    case 4: return packed_tile<4, NV, kColumns>(g, n);
+    case 5: return packed_tile<5, NV, kColumns>(g, n);
+    case 6: return packed_tile<6, NV, kColumns>(g, n);
+    default: break;
+  }
+  if constexpr (kRows<T> == 14) {
+    switch (rows) {
+      case 7: return packed_tile<7, NV, kColumns>(g, n);
+      case 8: return packed_tile<8, NV, kColumns>(g, n);
+      case 9: return packed_tile<9, NV, kColumns>(g, n);
+      case 10: return packed_tile<10, NV, kColumns>(g, n);
+      case 11: return packed_tile<11, NV, kColumns>(g, n);
+      case 12: return packed_tile<12, NV, kColumns>(g, n);
+      case 13: return packed_tile<13, NV, kColumns>(g, n);
+      case 14: return packed_tile<14, NV, kColumns>(g, n);
+      default: break;
+    }
+  }
+}
+
+// A strip against all tiles of a block of a.
+template <bool kPanels, class T> void strip_rows(Block<T> g, int64_t m, int64_t n, int64_t lanes) {
+  const Tiles tiles(m, kRows<T>);
+  const T* a = g.a;
+  if (kPanels) g.a_rs = 1, g.a_cs = kPanel<T>;
+  for (int64_t t = 0; t < tiles.count; ++t) {
+    const int64_t r = tiles.at(t);
+    g.a = a;
+    g.ahead = t + 1 == tiles.count ? g.b_pitch : 0;  // the next strip
+    constexpr int kNarrow = !kPanels && sizeof(T) == 4 ? 1 : 2;
+    if (n <= lanes) packed_rows<kNarrow, kPanels>(g, r, n);
+    else packed_rows<2, kPanels>(g, r, n);
+    a += kPanels ? kPanel<T> * g.k : r * g.a_rs;
+    g.c += r * g.c_ld;
+    if (g.add != nullptr) g.add += r * g.c_ld;
+  }
+}
+
+template <class T> T upper_of(const Gemm& g) {
+  return g.epilogue != nullptr && g.epilogue->act == Epilogue::Act::Relu6 ? T{6} : std::numeric_limits<T>::infinity();
+}
+// Relu and relu6 are done in registers, the others on what is in the first-level cache.
+inline bool clamps(const Gemm& g) {
+  return g.epilogue == nullptr ? g.relu : g.epilogue->act == Epilogue::Act::Relu6 || (g.epilogue->act == Epilogue::Act::Relu && g.epilogue->alpha == 0);
+}
+inline bool acts_after(const Gemm& g) { return g.epilogue != nullptr && g.epilogue->act != Epilogue::Act::None && !clamps(g); }
+template <class T> void act_after(const Gemm& g, T* c, int64_t m, int64_t n) {
+  Epilogue e = *g.epilogue;
+  e.bias = e.add = false;
+  apply_epilogue(e, sizeof(T) == 4 ? DType::Float32 : DType::Float64, c, nullptr, nullptr, m, n, g.c_ld);
 }
 
 template <class T> void gemm_blocked(const Gemm& g) {
@@ -311,31 +442,48 @@ template <class T> void gemm_blocked(const Gemm& g) {
   T* c = static_cast<T*>(g.c);
   const T* bias = static_cast<const T*>(g.bias);
   const T* add = static_cast<const T*>(g.add);
-  constexpr int64_t kRows = kManyRegisters ? 12 : 6;
-  const int64_t blocks = (g.k + kBlockDepth - 1) / kBlockDepth, depth = (g.k + blocks - 1) / blocks;
+  const bool relu = clamps(g), after = acts_after(g), packed = g.b_pitch != 0;
+  const int64_t blocks = std::max<int64_t>(1, (g.k + kBlockDepth - 1) / kBlockDepth), depth = (g.k + blocks - 1) / blocks;
+  const int64_t columns = packed ? g.n : kBlockColumns;
+  const Tiles row_blocks(g.m, kBlockRows);
   // Rows of a whose distance is a multiple of a page share one set of the first-level cache: they are copied closer to each other.
-  const bool pack_a = g.a_cs != 1, copy_a = !pack_a && g.a_rs * static_cast<int64_t>(sizeof(T)) % 4096 == 0;
+  const bool panels = g.a_cs != 1, copy_a = !panels && g.m > 4 && g.a_rs * static_cast<int64_t>(sizeof(T)) % 4096 == 0;
   T* packed_a = static_cast<T*>(g.scratch);
-  T* packed_b = packed_a + (kBlockDepth + 16) * kBlockRows;
+  T* packed_b = packed_a + kBlockedPanels;
   for (int64_t k = 0; k < g.k; k += depth) {
     const int64_t kd = std::min(depth, g.k - k);
-    for (int64_t j = 0; j < g.n; j += kBlockColumns) {
-      const int64_t n = std::min(kBlockColumns, g.n - j);
-      pack_strips(packed_b, strip, b + k * g.b_rs + j * g.b_cs, g.b_rs, g.b_cs, kd, n);
-      for (int64_t i = 0; i < g.m; i += kBlockRows) {
-        const int64_t m = std::min(kBlockRows, g.m - i);
+    const bool last = k + kd >= g.k;
+    for (int64_t j = 0; j < g.n; j += columns) {
+      const int64_t n = std::min(columns, g.n - j), pitch = packed ? g.b_pitch : strip * kd;
+      if (!packed) pack_strips(packed_b, strip, pitch, b + k * g.b_rs + j * g.b_cs, g.b_rs, g.b_cs, kd, n);
+      const T* strips = packed ? b + k * strip : packed_b;
+      for (int64_t i = 0, rb = 0; rb < row_blocks.count; i += row_blocks.at(rb), ++rb) {
+        const int64_t m = row_blocks.at(rb);
         const T* from = a + i * g.a_rs + k * g.a_cs;
         int64_t a_rs = g.a_rs;
-        if (pack_a) pack_panels(packed_a, kRows, from, g.a_rs, g.a_cs, m, kd);
+        if (panels) pack_panels(packed_a, from, g.a_rs, g.a_cs, m, kd);
         if (copy_a) {
           a_rs = kBlockDepth + 16;
           for (int64_t r = 0; r < m; ++r) std::memcpy(packed_a + r * a_rs, from + r * g.a_rs, static_cast<size_t>(kd) * sizeof(T));
         }
-        for (int64_t s = 0; s < n; s += strip) {
+        for (int64_t s = 0; s < n;) {
           const int64_t at = i * g.c_ld + j + s;
-          const Block<T> blk{kd, pack_a || copy_a ? packed_a : from, a_rs, g.a_cs, packed_b + s * kd, strip, strip * kd, c + at, g.c_ld,
-                             bias == nullptr ? nullptr : bias + j + s, add == nullptr ? nullptr : add + at, g.relu, k == 0, k + kd >= g.k};
-          strip_rows(blk, m, std::min(strip, n - s), pack_a, lanes);
+          const Block<T> blk{kd, panels || copy_a ? packed_a : from, a_rs, 1, strips + s / strip * pitch, strip, pitch, c + at, g.c_ld,
+                             bias == nullptr ? nullptr : bias + j + s, add == nullptr ? nullptr : add + at, relu, k == 0, last, upper_of<T>(g)};
+          int64_t done = std::min(strip, n - s);
+          // A few rows hide the latency of sums only several strips wide.
+          if (panels) {
+            strip_rows<true>(blk, m, done, lanes);
+          } else if (m == 1 && n - s >= 4 * strip) {
+            packed_tile<1, 8, false>(blk, done = 4 * strip);
+          } else if (m <= 3 && n - s >= 2 * strip) {
+            done = 2 * strip;
+            m == 1 ? packed_tile<1, 4, false>(blk, done) : m == 2 ? packed_tile<2, 4, false>(blk, done) : packed_tile<3, 4, false>(blk, done);
+          } else {
+            strip_rows<false>(blk, m, done, lanes);
+          }
+          if (last && after) act_after(g, c + at, m, done);
+          s += done;
         }
       }
     }
@@ -343,7 +491,7 @@ template <class T> void gemm_blocked(const Gemm& g) {
 }
 
 template <class T> void gemm_loops(const Gemm& g) {
-  if (g.m >= 64 && g.n >= 64 && g.k >= 48) return gemm_blocked<T>(g);
+  if (g.b_pitch != 0 || gemm_is_large(g.m, g.n, g.k)) return gemm_blocked<T>(g);
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>())), e = static_cast<int64_t>(sizeof(T));
   const T* a = static_cast<const T*>(g.a);
   const T* b = static_cast<const T*>(g.b);
@@ -364,8 +512,8 @@ template <class T> void gemm_loops(const Gemm& g) {
   T* packed = reinterpret_cast<T*>(static_cast<char*>(g.scratch) + kPanelBytes);
   for (int64_t k = 0; k < g.k; k += depth) {
     Block<T> blk{
-        std::min(depth, g.k - k), a + k * g.a_cs, g.a_rs, g.a_cs, nullptr, g.b_rs, 0, nullptr, g.c_ld, nullptr, nullptr, g.relu, k == 0,
-        k + depth >= g.k};
+        std::min(depth, g.k - k), a + k * g.a_cs, g.a_rs, g.a_cs, nullptr, g.b_rs, 0, nullptr, g.c_ld, nullptr, nullptr, clamps(g), k == 0,
+        k + depth >= g.k, upper_of<T>(g)};
     for (int64_t j = 0; j < g.n; j += width) {
       const int64_t n = std::min(width, g.n - j);
       const T* from = b + k * g.b_rs + j * g.b_cs;
@@ -385,6 +533,7 @@ template <class T> void gemm_loops(const Gemm& g) {
       rows<T>(blk, g.m, n, panel);
     }
   }
+  if (acts_after(g)) act_after(g, c, g.m, g.n);
 }
 
 template <class T> void gemv_loops(int64_t m, int64_t k, const T* a, int64_t ld, const T* x, T* y, int64_t step) {
@@ -433,8 +582,18 @@ template <class T> void gemv_loops(int64_t m, int64_t k, const T* a, int64_t ld,
   }
 }
 
+template <class T> void pack_all(int64_t k, int64_t n, const T* b, int64_t rs, int64_t cs, T* to) {
+  const int64_t strip = 2 * static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>()));
+  pack_strips(to, strip, strip * k, b, rs, cs, k, n);
+}
+
 void GemmF32(const Gemm& g) { gemm_loops<float>(g); }
 void GemmF64(const Gemm& g) { gemm_loops<double>(g); }
+void PackF32(int64_t k, int64_t n, const float* b, int64_t rs, int64_t cs, float* to) { pack_all(k, n, b, rs, cs, to); }
+void PackF64(int64_t k, int64_t n, const double* b, int64_t rs, int64_t cs, double* to) { pack_all(k, n, b, rs, cs, to); }
+int64_t StripF32() { return 2 * static_cast<int64_t>(hn::Lanes(hn::ScalableTag<float>())); }
+int64_t StripF64() { return 2 * static_cast<int64_t>(hn::Lanes(hn::ScalableTag<double>())); }
+int64_t TileRows() { return kRows<float>; }
 void GemvF32(int64_t m, int64_t k, const float* a, int64_t ld, const float* x, float* y, int64_t step) {
   gemv_loops(m, k, a, ld, x, y, step);
 }
@@ -451,12 +610,29 @@ HWY_EXPORT(GemmF32);
 HWY_EXPORT(GemmF64);
 HWY_EXPORT(GemvF32);
 HWY_EXPORT(GemvF64);
+HWY_EXPORT(PackF32);
+HWY_EXPORT(PackF64);
+HWY_EXPORT(StripF32);
+HWY_EXPORT(StripF64);
+HWY_EXPORT(TileRows);
 
-size_t gemm_pack_bytes() { return std::max<size_t>(kPanelBytes + kBlockBytes + (64 << 10), kBlockedBytes); }
+size_t gemm_pack_bytes(DType dtype, int64_t m, int64_t n, int64_t k) {
+  const int64_t blocked = (kBlockedPanels + (gemm_is_large(m, n, k) ? kBlockDepth * (std::min(n, kBlockColumns) + 64) : 0)) * static_cast<int64_t>(dtype_size(dtype));
+  return static_cast<size_t>(std::max(kPanelBytes + kBlockBytes + (64 << 10), blocked));
+}
 
 void gemm(DType dtype, const Gemm& g) {
   if (dtype == DType::Float32) HWY_DYNAMIC_DISPATCH(GemmF32)(g);
   else HWY_DYNAMIC_DISPATCH(GemmF64)(g);
+}
+
+
+int64_t gemm_strip(DType dtype) { return dtype == DType::Float32 ? HWY_DYNAMIC_DISPATCH(StripF32)() : HWY_DYNAMIC_DISPATCH(StripF64)(); }
+int64_t gemm_rows() { return HWY_DYNAMIC_DISPATCH(TileRows)(); }
+
+void gemm_pack(DType dtype, int64_t k, int64_t n, const void* b, int64_t b_rs, int64_t b_cs, void* to) {
+  if (dtype == DType::Float32) HWY_DYNAMIC_DISPATCH(PackF32)(k, n, static_cast<const float*>(b), b_rs, b_cs, static_cast<float*>(to));
+  else HWY_DYNAMIC_DISPATCH(PackF64)(k, n, static_cast<const double*>(b), b_rs, b_cs, static_cast<double*>(to));
 }
 
 void gemv_rows(DType dtype, int64_t m, int64_t k, const void* a, int64_t a_ld, const void* x, void* y, int64_t y_step) {

@@ -147,7 +147,7 @@ TEST(Dot, BatchesAndManyAxes) {
 
 TEST(Dot, Epilogues) {
   for (const DType dtype : {DType::Float32, DType::Float64, DType::BFloat16, DType::Float16}) {
-    for (const Act act : {Act::None, Act::Relu, Act::Relu6, Act::Gelu, Act::GeluTanh, Act::Tanh, Act::Sigmoid, Act::Elu, Act::Swish}) {
+    for (const Act act : {Act::None, Act::Relu, Act::Relu6, Act::Gelu, Act::GeluTanh, Act::Tanh, Act::Sigmoid, Act::Elu, Act::Swish, Act::HardSwish}) {
       for (const int flags : {0, 1, 2, 3}) {
         const Epilogue e{.bias = (flags & 1) != 0,
                          .act = act,

@@ -69,6 +69,10 @@ template <Act kAct, class D, class V = hn::Vec<D>> HWY_INLINE V activate(D d, V 
   if constexpr (kAct == Act::Sigmoid) return sigmoid(d, x);
   if constexpr (kAct == Act::Elu) return hn::IfThenElse(hn::Lt(x, zero), hn::Mul(alpha, hn::Expm1(d, x)), x);
   if constexpr (kAct == Act::Swish) return hn::Mul(x, sigmoid(d, x));
+  if constexpr (kAct == Act::HardSwish) {
+    const V clipped = hn::Min(hn::Set(d, 6), hn::Max(zero, hn::Add(x, hn::Set(d, 3))));
+    return hn::Mul(x, hn::Mul(clipped, hn::Set(d, static_cast<T>(1.0 / 6))));
+  }
   return x;
 }
 
@@ -114,6 +118,7 @@ template <class T> void rows_any(const Epilogue& e, T* y, const T* bias, const T
     case Act::Sigmoid: return rows_loop<Act::Sigmoid>(alpha, y, bias, add, rows, cols, ld);
     case Act::Elu: return rows_loop<Act::Elu>(alpha, y, bias, add, rows, cols, ld);
     case Act::Swish: return rows_loop<Act::Swish>(alpha, y, bias, add, rows, cols, ld);
+    case Act::HardSwish: return rows_loop<Act::HardSwish>(alpha, y, bias, add, rows, cols, ld);
   }
 }
 

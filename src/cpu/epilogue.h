@@ -9,7 +9,7 @@ namespace keras::cpu {
 
 /// y = act(y + bias + add), bias along the last axis of the output, add of the output's shape.
 struct Epilogue {
-  enum class Act : uint8_t { None, Relu, Relu6, Gelu, GeluTanh, Tanh, Sigmoid, Elu, Swish };
+  enum class Act : uint8_t { None, Relu, Relu6, Gelu, GeluTanh, Tanh, Sigmoid, Elu, Swish, HardSwish };
   bool bias = false;
   Act act = Act::None;
   /// Relu: slope below zero (0 for the plain one). Elu: Keras' alpha. Ignored by the others.

@@ -32,18 +32,20 @@ void check_static(const char* where, const Shape& s) {
             .str());
 }
 
-std::string position(const Shape& shape, int64_t flat) {
+// `order`, if any: which axis of what the user wrote each axis is.
+std::string position(const Shape& shape, int64_t flat, const std::vector<int>& order = {}) {
   std::vector<int64_t> at(shape.size());
   for (size_t i = shape.size(); i-- > 0;) {
-    at[i] = flat % shape.dims()[i];
+    at[order.empty() ? i : static_cast<size_t>(order[i])] = flat % shape.dims()[i];
     flat /= shape.dims()[i];
   }
   return Shape(std::move(at)).str();
 }
 
-[[noreturn]] void out_of_range(const std::string& where, const std::string& value, const Shape& indices, int64_t flat, int64_t n, int axis, bool negative) {
+[[noreturn]] void out_of_range(const std::string& where, const std::string& value, const Shape& indices, int64_t flat, int64_t n, int axis, bool negative,
+                               const std::vector<int>& order = {}) {
   throw ValueError(
-      ErrorText{.what = "index " + value + " at position " + position(indices, flat) + " is outside axis " + std::to_string(axis) +
+      ErrorText{.what = "index " + value + " at position " + position(indices, flat, order) + " is outside axis " + std::to_string(axis) +
                         " of size " + std::to_string(n),
                 .where = where,
                 .expected = n == 0 ? "no index at all, the axis is empty" : "from " + std::to_string(negative ? -n : 0) + " to " + std::to_string(n - 1),
@@ -82,6 +84,7 @@ struct Rows {
   int axis = 0;                // first axis that is indexed
   std::vector<int64_t> sizes;  // the sizes of the indexed axes
   OutOfRange mode;
+  std::vector<int> order{};    // see position()
   void (*fill)(const Rows&, const void*, int64_t*) = nullptr;
 
   size_t bytes() const { return (static_cast<size_t>(count) * sizeof(int64_t) + 63) / 64 * 64; }
@@ -99,7 +102,7 @@ template <class I> void fill_rows(const Rows& r, const void* from, int64_t* to) 
       row = row == kDropped || at == kDropped ? kDropped : row * r.sizes[d] + at;
       if (bad)
         out_of_range(r.where, std::to_string(*v), r.indices, i * static_cast<int64_t>(k) + static_cast<int64_t>(d), r.sizes[d],
-                     r.axis + static_cast<int>(d), r.mode != OutOfRange::ErrorNegative);
+                     r.axis + static_cast<int>(d), r.mode != OutOfRange::ErrorNegative, r.order);
     }
     to[i] = row;
   }
@@ -400,11 +403,12 @@ int64_t vector_length(const char* where, const Shape& operand, const Shape& indi
 }  // namespace
 
 KernelPtr make_gather(DType dtype, DType index, const Shape& operand, const Shape& indices, int axis, OutOfRange mode,
-                      const std::string& where) {
+                      const std::string& where, const std::vector<int>& order) {
   check_static("gather", operand);
   check_static("gather", indices);
   const int a = normalize_axis(axis, operand.rank());
   Rows rows = make_rows(where, index, indices, indices.numel(), a, {operand[a]}, mode);
+  rows.order = order;
   return gather_kernel("gather: rows of axis " + std::to_string(a), dtype, std::move(rows), operand.slice(0, a).numel(), operand[a],
                        operand.slice(a + 1).numel());
 }

@@ -15,9 +15,10 @@ enum class OutOfRange { Error, Clip, FillNaN, ErrorNegative };
 
 enum class ScatterOp { Update, Add, Mul, Max, Min };
 
-/// (operand, indices) → operand[:axis] + indices + operand[axis+1:]. `where` names the reader in errors.
+/// (operand, indices) → operand[:axis] + indices + operand[axis+1:]. `where` names the reader in errors, which
+/// tell positions in the axes as the user has them: `order` says which of them each axis of `indices` is, if they were permuted.
 engine::KernelPtr make_gather(DType dtype, DType index, const Shape& operand, const Shape& indices, int axis,
-                              OutOfRange mode = OutOfRange::Error, const std::string& where = "gather");
+                              OutOfRange mode = OutOfRange::Error, const std::string& where = "gather", const std::vector<int>& order = {});
 
 /// (indices, updates shaped operand[:axis] + indices + operand[axis+1:]) → zeros shaped operand plus the updates: the transpose
 /// of make_gather. float16 and bfloat16 accumulate in float32.

@@ -303,8 +303,114 @@ void qr(double* a, int64_t m, int64_t n, double* q, int64_t columns, double* wor
 
 size_t eigh_work(int64_t n) { return static_cast<size_t>(n * n + 4 * n); }
 
-bool eigh(double* a, int64_t n, double* w, double* work) {
+// A rotation that brings (f, g) to (r, 0), its cosine never negative.
+struct Turn {
+  double c, s, r;
+};
+Turn turn_of(double f, double g) {
+  if (g == 0) return {1, 0, f};
+  if (f == 0) return {0, std::copysign(1., g), std::abs(g)};
+  const double d = std::hypot(f, g), r = std::copysign(d, f);
+  return {std::abs(f) / d, g / r, r};
+}
+// The eigenvalues of ((a, b), (b, d)), the larger in magnitude first, and its unit eigenvector (c, s).
+struct Pair {
+  double large, small, c, s;
+};
+Pair pair_of(double a, double b, double d) {
+  const double sum = a + d, difference = a - d, twice = 2 * b, root = std::hypot(difference, twice);
+  Pair p{root / 2, -root / 2, 1, 0};
+  if (sum != 0) {
+    p.large = (sum + std::copysign(root, sum)) / 2;
+    const double top = std::abs(a) > std::abs(d) ? a : d, bottom = std::abs(a) > std::abs(d) ? d : a;
+    p.small = top / p.large * bottom - b / p.large * b;
+  }
+  const double side = difference + (difference < 0 ? -root : root);
+  if (std::abs(side) > std::abs(twice)) {
+    const double cot = -twice / side;
+    p.s = 1 / std::hypot(1., cot);
+    p.c = cot * p.s;
+  } else if (twice != 0) {
+    const double tan = -side / twice;
+    p.c = 1 / std::hypot(1., tan);
+    p.s = tan * p.c;
+  }
+  if ((sum < 0) == (difference < 0)) {
+    const double c = p.c;
+    p.c = -p.s;
+    p.s = c;
+  }
+  return p;
+}
+
+// Eigenvalues of the tridiagonal (w, e), e[i] between w[i] and w[i + 1], into w, the rotations into the rows of z. Implicit QL or QR,
+// whichever end is the larger one, with Wilkinson's shift, two rows at once where two are left: the order and the signs of LAPACK's steqr,
+// which decide the signs of eigenvectors. `eps`: what splits.
+bool tridiagonal_eigen(int64_t n, double* w, double* e, double* z, double eps) {
+  int64_t turns = 30 * n;
+  for (int64_t next = 0; next < n;) {
+    int64_t first = next, last = first;
+    while (last + 1 < n && e[last] != 0) {
+      if (std::abs(e[last]) <= std::sqrt(std::abs(w[last])) * std::sqrt(std::abs(w[last + 1])) * eps) {
+        e[last] = 0;
+        break;
+      }
+      ++last;
+    }
+    next = last + 1;
+    // Positions count from the end that converges: step 1 goes up (QL), -1 goes down (QR).
+    const int64_t step = std::abs(w[last]) < std::abs(w[first]) ? -1 : 1;
+    int64_t l = step > 0 ? first : last;
+    const int64_t end = step > 0 ? last : first;
+    // The element between position i and the next one, and the rows that they turn.
+    auto off = [&](int64_t i) -> double& { return e[step > 0 ? i : i - 1]; };
+    auto rotate = [&](int64_t lower, double c, double s) { fast().rotate(z + lower * n, z + (lower + 1) * n, c, -s, n); };
+    while ((end - l) * step >= 0) {
+      int64_t m = l;
+      while (m != end && !(off(m) * off(m) <= eps * eps * std::abs(w[m]) * std::abs(w[m + step]) + std::numeric_limits<double>::min())) m += step;
+      if (m != end) off(m) = 0;
+      if (m == l) {
+        l += step;
+        continue;
+      }
+      if (m == l + step) {
+        const int64_t lower = std::min(l, m);
+        const Pair p = pair_of(w[lower], e[lower], w[lower + 1]);
+        rotate(lower, p.c, p.s);
+        w[lower] = p.large;
+        w[lower + 1] = p.small;
+        e[lower] = 0;
+        l += 2 * step;
+        continue;
+      }
+      if (turns-- == 0) return false;
+      const double half = (w[l + step] - w[l]) / (2 * off(l));
+      double g = w[m] - w[l] + off(l) / (half + std::copysign(std::hypot(half, 1.), half)), s = 1, c = 1, shift = 0;
+      for (int64_t i = m - step; (i - l) * step >= 0; i -= step) {
+        const double f = s * off(i), b = c * off(i);
+        const Turn t = turn_of(g, f);
+        c = t.c;
+        s = t.s;
+        if (i != m - step) off(i + step) = t.r;
+        g = w[i + step] - shift;
+        const double r = (w[i] - g) * s + 2 * c * b;
+        shift = s * r;
+        w[i + step] = g + shift;
+        g = c * r - b;
+        rotate(std::min(i, i + step), c, step > 0 ? -s : s);
+      }
+      w[l] -= shift;
+      off(l) = g;
+    }
+  }
+  return true;
+}
+
+// `eps`: the precision of the dtype that is asked for.
+bool eigh(double* a, int64_t n, double* w, double* work, double eps) {
   if (n == 0) return true;
+  for (int64_t i = 0; i < n * n; ++i)
+    if (!std::isfinite(a[i])) return false;
   double *z = work, *e = z + n * n, *p = e + n, *taus = p + n, *v = taus + n;  // z: rows become eigenvectors
   // Tridiagonal form: a = Q T Qᵀ. Row k of a keeps reflector k in its columns k + 1 ….
   for (int64_t k = 0; k + 2 <= n; ++k) {
@@ -335,39 +441,7 @@ bool eigh(double* a, int64_t n, double* w, double* work) {
       fast().axpy(-taus[k] * fast().dot(row, v, m), v, row, m);
     }
   }
-  // Implicit QL with Wilkinson's shift; the rotations turn rows of z.
-  for (int64_t l = 0; l < n; ++l)
-    for (int turn = 0;; ++turn) {
-      int64_t m = l;
-      while (m + 1 < n && !(std::abs(e[m]) <= std::numeric_limits<double>::epsilon() * (std::abs(w[m]) + std::abs(w[m + 1])))) ++m;
-      if (m == l) break;
-      if (turn == 60) return false;
-      const double half = (w[l + 1] - w[l]) / (2 * e[l]);
-      double g = w[m] - w[l] + e[l] / (half + std::copysign(std::hypot(half, 1.), half));
-      double s = 1, c = 1, shift = 0;
-      int64_t i = m - 1;
-      for (; i >= l; --i) {
-        const double f = s * e[i], b = c * e[i], r = std::hypot(f, g);
-        e[i + 1] = r;
-        if (r == 0) {  // splits early
-          w[i + 1] -= shift;
-          e[m] = 0;
-          break;
-        }
-        s = f / r;
-        c = g / r;
-        g = w[i + 1] - shift;
-        const double t = (w[i] - g) * s + 2 * c * b;
-        shift = s * t;
-        w[i + 1] = g + shift;
-        g = c * t - b;
-        fast().rotate(z + i * n, z + (i + 1) * n, c, s, n);
-      }
-      if (i >= l) continue;
-      w[l] -= shift;
-      e[l] = g;
-      e[m] = 0;
-    }
+  if (!tridiagonal_eigen(n, w, e, z, eps)) return false;
   // Ascending; eigenvectors into the columns of a.
   for (int64_t i = 0; i < n; ++i) {
     const int64_t j = std::min_element(w + i, w + n) - w;
@@ -561,12 +635,14 @@ KernelPtr make_qr(DType dtype, const Shape& a, bool complete) {
 KernelPtr make_eigh(DType dtype, const Shape& a) {
   const Batch b = make_batch("eigh", dtype, a, true);
   const int64_t n = b.n;
+  // Half a unit in the last place, as LAPACK counts.
+  const double eps = dtype == DType::Float64 ? std::numeric_limits<double>::epsilon() / 2 : std::numeric_limits<float>::epsilon() / 2.;
   return batch_kernel("eigh: tridiagonal QL", b, static_cast<size_t>(n * n + n) + eigh_work(n),
                       [=](int64_t i, void* const* in, void* const* out, double* x) {
                         double* w = x + n * n;
                         read(dtype, in[0], i * n * n, x, n * n);
                         symmetrise(x, n);
-                        if (!eigh(x, n, w, w + n)) std::fill_n(x, n * n + n, std::numeric_limits<double>::quiet_NaN());
+                        if (!eigh(x, n, w, w + n, eps)) std::fill_n(x, n * n + n, std::numeric_limits<double>::quiet_NaN());
                         write(dtype, w, out[0], i * n, n);
                         write(dtype, x, out[1], i * n * n, n * n);
                       });

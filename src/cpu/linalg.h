@@ -20,8 +20,10 @@ void lu(double* a, int64_t m, int64_t n, int32_t* pivots, int32_t* permutation);
 /// a (m, n) → q (m, columns), and R over a (zeros below). columns is min(m, n) or m. Householder, with LAPACK's signs.
 void qr(double* a, int64_t m, int64_t n, double* q, int64_t columns, double* work);
 size_t qr_work(int64_t m, int64_t n, int64_t columns);
-/// Symmetric a (n, n) → eigenvalues w ascending, and over a the eigenvectors as columns. False when it does not converge.
-bool eigh(double* a, int64_t n, double* w, double* work);
+/// Symmetric a (n, n) → eigenvalues w ascending, and over a the eigenvectors as columns, with LAPACK's signs as long as it takes no
+/// divide-and-conquer (n up to 25) and rounding doesn't lead it elsewhere. `eps`: the precision of the numbers that are asked for. False when it
+/// does not converge.
+bool eigh(double* a, int64_t n, double* w, double* work, double eps);
 size_t eigh_work(int64_t n);
 /// a (m, n) → s (min(m, n)) descending, u (m, min or m), vt (min or n, n): whole bases when `full`; u and vt may be null.
 void svd(const double* a, int64_t m, int64_t n, double* s, double* u, double* vt, bool full, double* work);

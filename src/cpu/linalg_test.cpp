@@ -250,6 +250,14 @@ TYPED_TEST(Linalg, Eigh) {
       ASSERT_LT(distance(q * d * transposed(q), a.at(b)), kTolerance<T> * 10) << s.str();
     }
   }
+  // LAPACK's signs: its single precision ends with another turn than its double one.
+  const T mixed[] = {2, -1, 0.5, 3, -1, 4, 1, -2, 0.5, 1, -3, 0.25, 3, -2, 0.25, 1};
+  const double vectors[] = {-0.07904442, 0.59853446, 0.6099474,  -0.5132957, -0.16882855, -0.16215539, 0.7026743,  0.671901,
+                            0.9790793,   -0.04488456, 0.19618273, 0.03001294, -0.08155966, -0.78322875, 0.30939427, -0.5330814};
+  T w4[4], v4[16];
+  run(*make_eigh(dtype_of_v<T>, {4, 4}), {mixed}, {w4, v4});
+  for (int i = 0; i < 16; ++i)
+    EXPECT_NEAR(static_cast<double>(v4[i]), vectors[i] * (std::is_same_v<T, double> && i % 4 == 2 ? -1 : 1), 1e-6) << i;
   // Equal eigenvalues, a diagonal matrix, NaN.
   const T diagonal[] = {3, 0, 0, 0, 1, 0, 0, 0, 3};
   T w[3], v[9];

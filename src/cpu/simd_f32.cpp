@@ -41,6 +41,7 @@ KERAS_OP1(FTan, trig32<Trig::tan>(d, a))
 KERAS_OP1(FSilu, silu32(d, a))
 KERAS_OP1(FGeluErf, gelu_erf32(d, a))
 KERAS_OP1(FGeluTanh, gelu_tanh32(d, a))
+KERAS_OP2(FGeluErfGrad, gelu_erf_grad32(d, a, b))
 KERAS_OP2(FSqrtAdd, hn::Add(hn::Sqrt(a), b))
 KERAS_OP2(FExpSub, exp32(d, hn::Sub(a, b)))
 KERAS_OP3(FLerp, hn::MulAdd(hn::Sub(a, c), b, c))
@@ -392,6 +393,7 @@ Fn f32_kernel(Op op) {
     case Op::silu: return map1<float, FSilu>;
     case Op::gelu_erf: return map1<float, FGeluErf>;
     case Op::gelu_tanh: return map1<float, FGeluTanh>;
+    case Op::gelu_erf_grad: return map2<float, FGeluErfGrad>;
     case Op::sqrt_add: return map2<float, FSqrtAdd>;
     case Op::exp_sub: return map2<float, FExpSub>;
     case Op::exp_sub_sum: return exp_sub_sum;

@@ -441,7 +441,7 @@ double cost(Op op, DType dtype) {
   switch (op) {
     case Op::exp: case Op::expm1: case Op::log: case Op::log1p: case Op::log2: case Op::log10: case Op::tanh: case Op::sigmoid:
     case Op::softplus: case Op::erf: case Op::erfc: case Op::sin: case Op::cos: case Op::tan: case Op::silu: case Op::gelu_erf:
-    case Op::gelu_tanh: case Op::exp_sub: case Op::exp_sub_sum: return f32 ? 0.6 : 8;
+    case Op::gelu_tanh: case Op::gelu_erf_grad: case Op::exp_sub: case Op::exp_sub_sum: return f32 ? 0.6 : 8;
     case Op::pow: return f32 ? 3 : 20;
     case Op::asin: case Op::acos: case Op::atan: case Op::sinh: case Op::cosh: case Op::asinh: case Op::acosh: case Op::atanh:
     case Op::atan2: case Op::mod: case Op::fmod: case Op::floor_div: return 8;

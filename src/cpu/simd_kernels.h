@@ -46,6 +46,7 @@ enum class Op : int16_t {
   exp_sub,     // exp(a - b)
   exp_sub_sum, // the same and its sum into out2
   silu, gelu_erf, gelu_tanh,
+  gelu_erf_grad,  // in[0] times the slope of gelu_erf at in[1]
   select_lt, select_le, select_eq,  // in[0] < in[1] ? in[2] : in[3]
   widen_f16, widen_bf16, narrow_f16, narrow_bf16, round_f16, round_bf16,  // storage <-> float32
   raw_copy,                                                               // bits of one element, by size

@@ -201,18 +201,30 @@ template <class D, class V> HWY_INLINE V erfc32(D d, V x) {
   return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Sub(hn::Set(d, 2.0f), y), y);
 }
 
-/// x Φ(x), Φ the normal distribution function, without the cancellation of 1 + erf(x/√2) for negative x.
-template <class D, class V> HWY_INLINE V gelu_erf32(D d, V x) {
+/// Φ(-|x|), Φ the normal distribution function, without the cancellation of 1 - erf; `e` is exp(-x²/2).
+template <class D, class V> HWY_INLINE V normal_tail(D d, V x, V& e) {
   const V a = at_most(d, hn::Abs(x), 14.8f);
   const V hi = hn::Mul(a, a), half = hn::Set(d, 0.5f);
-  const V e = exp_minus_square(d, hn::Mul(hi, half), hn::Mul(square_error(d, a, hi), half));
+  e = exp_minus_square(d, hn::Mul(hi, half), hn::Mul(square_error(d, a, hi), half));
   const V b = hn::Add(a, hn::Set(d, 2.0f));
   V t = hn::ApproximateReciprocal(b);
   t = hn::Mul(t, hn::NegMulAdd(b, t, hn::Set(d, 2.0f)));
   const V u = hn::MulSub(t, hn::Set(d, 4.0f), hn::Set(d, 1.0f));
   const V s = poly(d, u, -7.36609218e-05f, -3.85466046e-05f, 0.000723804929f, -0.000871898083f, -0.00189300091f, 0.00674443925f, -0.000482014468f, -0.03671984f, 0.0287982859f, 0.331404418f, 0.672407985f);
-  const V q = hn::Mul(e, hn::Mul(t, s));
+  return hn::Mul(e, hn::Mul(t, s));
+}
+/// x Φ(x).
+template <class D, class V> HWY_INLINE V gelu_erf32(D d, V x) {
+  V e;
+  const V q = normal_tail(d, x, e);
   return hn::Mul(x, hn::IfThenElse(hn::Lt(x, hn::Zero(d)), q, hn::Sub(hn::Set(d, 1.0f), q)));
+}
+/// g (Φ(x) + x φ(x)): g times the slope of x Φ(x).
+template <class D, class V> HWY_INLINE V gelu_erf_grad32(D d, V g, V x) {
+  V e;
+  const V q = normal_tail(d, x, e);
+  const V phi = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), q, hn::Sub(hn::Set(d, 1.0f), q));
+  return hn::Mul(g, hn::MulAdd(hn::Mul(x, hn::Set(d, 0.398942280f)), e, phi));
 }
 
 /// x sigmoid(2u), u = √(2/π) (x + 0.044715 x³): equal to 0.5 x (1 + tanh u).

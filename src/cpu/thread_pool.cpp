@@ -1,4 +1,5 @@
-// What lives here: the thread pool. One job at a time; workers join an open job, claim ranges from a shared counter and leave.
+// What lives here: the thread pool. One job at a time; workers join an open job, claim ranges and leave. Each thread begins with a region of
+// its own, so that it meets in the next kernel what it wrote in the last and has in its cache; then it helps the others.
 // The caller never waits for a worker that has not woken up, so a sleeping pool costs a job nothing but lost help.
 #include "cpu/thread_pool.h"
 
@@ -6,8 +7,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -17,8 +20,11 @@ extern "C" void omp_set_num_threads(int);
 namespace keras::cpu {
 namespace {
 
-// Long enough to catch the next kernel of a training step, short enough to be no burden on a loaded machine.
-constexpr int kSpins = 300;
+// Waking a thread that sleeps takes longer than many kernels. A worker waits awake for the next job (some 60 µs) as long as jobs follow each
+// other soon, as the kernels of a step and small steps do; where they don't, it learns to sleep after a few µs, so as not to burden a loaded
+// machine. It doesn't yield: on such a machine that would be to lose the processor for milliseconds.
+constexpr int kMostSpins = 2500, kLeastSpins = 300;
+constexpr std::chrono::microseconds kSoon{100};
 constexpr int kMaxThreads = 1024;
 
 thread_local bool tl_in_task = false;
@@ -43,6 +49,8 @@ int default_threads() {
 }
 
 class Pool {
+  using Clock = std::chrono::steady_clock;
+
  public:
   // Leaked on purpose: workers may still sleep in it while the process exits.
   static Pool& get() {
@@ -68,15 +76,19 @@ class Pool {
     if (n <= grain || threads == 1 || max_slots <= 1 || tl_in_task || !lock.try_lock()) return fn(context, 0, n, 0);
     if (workers_.size() + 1 != static_cast<size_t>(this->threads())) start_workers();
     const int64_t grains = (n + grain - 1) / grain;
-    n_ = n;
     // Several grains per claim where there are many; the tail stays short enough to balance.
     step_ = grain * std::max<int64_t>(1, grains / (int64_t{8} * threads));
     max_slots_ = max_slots;
+    regions_ = static_cast<int>(std::min<int64_t>({static_cast<int64_t>(workers_.size()) + 1, max_slots, grains}));
+    for (int r = 0; r < regions_; ++r) {
+      region_[r].next.store(grains * r / regions_ * grain, std::memory_order_relaxed);
+      region_[r].end = std::min(n, grains * (r + 1) / regions_ * grain);
+    }
     fn_ = fn;
     context_ = context;
-    next_.store(0, std::memory_order_relaxed);
     slots_.store(1, std::memory_order_relaxed);
     failed_.store(false, std::memory_order_relaxed);
+    opened_.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
     state_.store(kOpen, std::memory_order_release);
     epoch_.fetch_add(1, std::memory_order_seq_cst);
     if (std::min<int64_t>(grains, max_slots) == 2) epoch_.notify_one();
@@ -86,7 +98,7 @@ class Pool {
     tl_in_task = false;
     uint32_t s = state_.fetch_and(~kOpen, std::memory_order_acq_rel) & ~kOpen;
     for (int spin = 0; s != 0; s = state_.load(std::memory_order_acquire)) {
-      if (spin++ < kSpins * 4) pause();
+      if (spin++ < kMostSpins) pause();
       else state_.wait(s, std::memory_order_acquire);
     }
     if (failed_.load(std::memory_order_relaxed)) {
@@ -100,15 +112,23 @@ class Pool {
  private:
   static constexpr uint32_t kOpen = 1u << 31;  // of state_; the other bits count the workers inside the job
 
+  struct alignas(64) Region {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+
   void work(int slot) {
-    for (;;) {
-      const int64_t begin = next_.fetch_add(step_, std::memory_order_relaxed);
-      if (begin >= n_) return;
-      try {
-        fn_(context_, begin, std::min(n_, begin + step_), slot);
-      } catch (...) {
-        if (!failed_.exchange(true, std::memory_order_relaxed)) error_ = std::current_exception();
-        next_.store(n_, std::memory_order_relaxed);
+    for (int i = 0; i < regions_; ++i) {
+      Region& r = region_[static_cast<size_t>((slot + i) % regions_)];
+      for (;;) {
+        const int64_t begin = r.next.fetch_add(step_, std::memory_order_relaxed);
+        if (begin >= r.end) break;
+        try {
+          fn_(context_, begin, std::min(r.end, begin + step_), slot);
+        } catch (...) {
+          if (!failed_.exchange(true, std::memory_order_relaxed)) error_ = std::current_exception();
+          for (int k = 0; k < regions_; ++k) region_[static_cast<size_t>(k)].next.store(region_[static_cast<size_t>(k)].end, std::memory_order_relaxed);
+        }
       }
     }
   }
@@ -126,9 +146,13 @@ class Pool {
   void worker(uint32_t seen) {
     single_threaded_openmp();
     tl_in_task = true;
-    for (;;) {
-      for (int spin = 0; spin < kSpins && epoch_.load(std::memory_order_acquire) == seen; ++spin) pause();
+    for (int spins = kMostSpins;;) {
+      const auto idle_since = Clock::now();
+      for (int spin = 0; spin < spins && epoch_.load(std::memory_order_acquire) == seen; ++spin) pause();
       epoch_.wait(seen, std::memory_order_acquire);
+      // By when the job was opened: this thread may have taken long to wake up.
+      const auto opened = Clock::time_point(Clock::duration(opened_.load(std::memory_order_relaxed)));
+      spins = opened - idle_since < kSoon ? kMostSpins : std::max(kLeastSpins, spins / 2);
       seen = epoch_.load(std::memory_order_acquire);
       if (stop_.load(std::memory_order_acquire)) return;
       join_job();
@@ -137,6 +161,7 @@ class Pool {
 
   void start_workers() {
     stop_workers();
+    region_ = std::make_unique<Region[]>(static_cast<size_t>(threads()));
     const uint32_t seen = epoch_.load();
     workers_.reserve(static_cast<size_t>(threads() - 1));
     try {
@@ -162,10 +187,12 @@ class Pool {
   std::atomic<bool> stop_{false};
   alignas(64) std::atomic<uint32_t> epoch_{0};
   alignas(64) std::atomic<uint32_t> state_{0};
-  alignas(64) std::atomic<int64_t> next_{0};
   alignas(64) std::atomic<int> slots_{0};
+  std::atomic<int64_t> opened_{0};  // when the last job was
   std::atomic<bool> failed_{false};
-  int64_t n_ = 0, step_ = 1;
+  std::unique_ptr<Region[]> region_;  // as many as there are threads
+  int64_t step_ = 1;
+  int regions_ = 1;
   int max_slots_ = 1;
   detail::RangeFn fn_ = nullptr;
   void* context_ = nullptr;
@@ -176,6 +203,11 @@ class Pool {
 
 int num_threads() { return Pool::get().threads(); }
 void set_num_threads(int n) { Pool::get().set_threads(n); }
+
+static std::atomic<bool> g_fixed{false};
+int planned_threads() { return g_fixed.load(std::memory_order_relaxed) ? 2 : num_threads(); }
+void fix_planned_threads() { g_fixed.store(true, std::memory_order_relaxed); }
+bool planned_threads_fixed() { return g_fixed.load(std::memory_order_relaxed); }
 
 void single_threaded_openmp() {
   thread_local const bool done = (omp_set_num_threads(1), true);

@@ -11,6 +11,11 @@ int num_threads();
 /// Changes the number of threads (at least 1). Waits for a parallel_for that is under way.
 void set_num_threads(int n);
 
+/// Threads that a cut is made for on which bits depend: num_threads(), or the same number always once it was fixed.
+int planned_threads();
+void fix_planned_threads();
+bool planned_threads_fixed();
+
 /// Makes OpenMP regions started by this thread run on this thread alone; cheap after the first call. Every kernel calls it
 /// before it calls oneDNN, whose OpenMP team would otherwise spin against our pool.
 void single_threaded_openmp();

@@ -147,7 +147,32 @@ class Optimizer {
     return false;
   }
 
+  /// g Φ(x) + g x φ(x), as the gradient of x (1 + erf(x / √2)) / 2 comes out.
+  void gelu_gradient(int i) {
+    for (int k = 0; k < 2; ++k) {
+      const int first = node(i).in[k], second = node(i).in[1 - k];
+      if (!is(first, Op::mul) || !is(second, Op::mul) || node(first).uses != 1 || node(second).uses != 1) continue;
+      const Product slope = product(first), bell = product(second);
+      if (slope.terms.size() != 2 || bell.terms.size() != 3 || !near(slope.factor, 0.5) || !near(bell.factor, 0.3989422804014327)) continue;
+      for (int turn = 0; turn < 2; ++turn) {
+        const int g = slope.terms[static_cast<size_t>(turn)], gate = slope.terms[static_cast<size_t>(1 - turn)], inner = plus_const(gate, 1);
+        if (!is(inner, Op::erf)) continue;
+        int exp = -1, x = -1;
+        bool with_g = false;
+        for (int t : bell.terms) {
+          if (t == g && !with_g) with_g = true;
+          else if (is(t, Op::exp)) exp = t;
+          else x = t;
+        }
+        if (!with_g || exp < 0 || x < 0 || !same_extent(x, i) || !same_extent(g, i)) continue;
+        if (!is_product(node(inner).in[0], std::sqrt(0.5), x, 1) || !is_product(node(exp).in[0], -0.5, x, 2)) continue;
+        return become(i, Op::gelu_erf_grad, {g, x});
+      }
+    }
+  }
+
   void activations(int i) {
+    if (f32(i) && is(i, Op::add)) return gelu_gradient(i);
     if (!f32(i) || !is(i, Op::mul)) return;
     const Product p = product(i);
     if (p.terms.size() != 2) return;

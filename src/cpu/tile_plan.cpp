@@ -5,6 +5,8 @@
 #include <bit>
 #include <cstring>
 
+#include <keras/base/error.h>
+
 #include "cpu/thread_pool.h"
 
 namespace keras::cpu::tile {
@@ -24,8 +26,8 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 class Planner {
  public:
-  Planner(const Graph& graph, const std::vector<DType>& dtypes, const std::vector<std::vector<int64_t>>& strides)
-      : nodes_(graph.nodes), outs_(graph.outs), shape_(graph.shape), row_rank_(graph.row_rank), dtypes_(dtypes), strides_(strides) {}
+  Planner(const Graph& graph, const TileSpec& spec)
+      : spec_(spec), nodes_(graph.nodes), outs_(graph.outs), shape_(graph.shape), row_rank_(graph.row_rank) {}
 
   Plan run() {
     collapse();
@@ -63,36 +65,62 @@ class Planner {
       has_columns_ |= o.kind == Out::Kind::Column;
     }
     row_mode_ |= reduces_;
-    p_.inputs.resize(dtypes_.size());
-    for (size_t i = 0; i < dtypes_.size(); ++i) p_.inputs[i].size = static_cast<int64_t>(dtype_size(dtypes_[i]));
+    p_.inputs.resize(spec_.inputs.size());
+    for (size_t i = 0; i < p_.inputs.size(); ++i) {
+      const TileSpec::Input& in = spec_.inputs[i];
+      InputView& v = p_.inputs[i];
+      v.size = static_cast<int64_t>(dtype_size(in.dtype));
+      v.buffer = in.buffer < 0 ? i : static_cast<size_t>(in.buffer);
+      v.offset = in.offset * v.size;
+    }
+    p_.outputs.resize(outs_.size());
+    for (size_t o = 0; o < p_.outputs.size(); ++o) {
+      const TileSpec::Output& out = spec_.outputs[o];
+      OutputView& v = p_.outputs[o];
+      v.part = !out.strides.empty() && outs_[o].kind == Out::Kind::Full;
+      v.buffer = out.buffer < 0 ? o : static_cast<size_t>(out.buffer);
+      v.offset = out.offset * static_cast<int64_t>(dtype_size(outs_[o].store));
+    }
     const size_t lead = row_mode_ ? rank - static_cast<size_t>(row_rank_) : rank;
-    group(0, lead, p_.outer, &InputView::outer);
+    group(0, lead, p_.outer, &InputView::outer, &OutputView::outer);
     if (row_mode_) {
-      group(lead, rank, p_.inner, &InputView::inner);
+      group(lead, rank, p_.inner, &InputView::inner, &OutputView::inner);
     } else if (!p_.outer.empty()) {
       // The last axis is the row.
       p_.inner = {p_.outer.back()};
       p_.outer.pop_back();
       for (InputView& v : p_.inputs) v.inner = {v.outer.back()}, v.outer.pop_back();
+      for (OutputView& v : p_.outputs)
+        if (v.part) v.inner = {v.outer.back()}, v.outer.pop_back();
     }
     for (int64_t n : p_.outer) p_.rows *= n;
     for (int64_t n : p_.inner) p_.cols *= n;
+    for (OutputView& v : p_.outputs) {
+      if (!v.part) continue;
+      if (!dense_strides(v.inner, p_.inner, 1))
+        throw ValueError(ErrorText{.what = "a part of an output is not dense along a row", .where = "tile program"}.str());
+      if (v.outer.size() > 1) single_rows_ = true;
+    }
   }
 
-  /// Merges neighbouring axes that all used inputs walk through as one.
-  void group(size_t from, size_t to, std::vector<int64_t>& sizes, std::vector<int64_t> InputView::*strides) {
+  /// Merges neighbouring axes that all used inputs, and outputs that are parts, walk through as one.
+  void group(size_t from, size_t to, std::vector<int64_t>& sizes, std::vector<int64_t> InputView::*in, std::vector<int64_t> OutputView::*out) {
     for (size_t axis = from; axis < to; ++axis) {
       const int64_t n = shape_[axis];
       if (n == 1) continue;
       bool merge = !sizes.empty();
-      for (size_t i : used_) merge = merge && (p_.inputs[i].*strides).back() == strides_[i][axis] * n;
+      for (size_t i : used_) merge = merge && (p_.inputs[i].*in).back() == spec_.inputs[i].strides[axis] * n;
+      for (size_t o = 0; o < p_.outputs.size(); ++o)
+        if (p_.outputs[o].part) merge = merge && (p_.outputs[o].*out).back() == spec_.outputs[o].strides[axis] * n;
       if (merge) sizes.back() *= n;
       else sizes.push_back(n);
-      for (size_t i = 0; i < p_.inputs.size(); ++i) {
-        auto& s = p_.inputs[i].*strides;
-        if (merge) s.back() = strides_[i][axis];
-        else s.push_back(strides_[i][axis]);
-      }
+      const auto walk = [&](std::vector<int64_t>& s, int64_t stride) {
+        if (merge) s.back() = stride;
+        else s.push_back(stride);
+      };
+      for (size_t i = 0; i < p_.inputs.size(); ++i) walk(p_.inputs[i].*in, spec_.inputs[i].strides[axis]);
+      for (size_t o = 0; o < p_.outputs.size(); ++o)
+        if (p_.outputs[o].part) walk(p_.outputs[o].*out, spec_.outputs[o].strides[axis]);
     }
   }
 
@@ -218,7 +246,7 @@ class Planner {
     }
     if (p_.mode == Plan::Mode::Rows) {
       const int64_t size = row_values || col_values ? kRowTile : kTile;
-      p_.k = std::clamp<int64_t>(size / std::max<int64_t>(cols, 1), 1, std::max<int64_t>(rows, 1));
+      p_.k = single_rows_ ? 1 : std::clamp<int64_t>(size / std::max<int64_t>(cols, 1), 1, std::max<int64_t>(rows, 1));
       p_.tile = p_.k * cols;
       p_.block_rows = has_columns_ ? p_.k * std::clamp<int64_t>(ceil_div(kRowTile * 32, std::max<int64_t>(p_.tile, 1)), 1, 256)
                                    : p_.k * std::clamp<int64_t>(4 * kRowTile / std::max<int64_t>(p_.tile, 1), 1, 256);
@@ -256,6 +284,20 @@ class Planner {
     if (outer.size() == 1) p_.slots.back().row_bytes = outer[0] * size;
     else p_.slots.back().strided = !outer.empty();
     return id;
+  }
+  /// Rows that lie apart are read where they are when one step reads them, a call per row; else a copy per tile serves all steps.
+  bool read_in_place(int i) const {
+    if (node(i).uses != 1 || p_.cols < kMinRowLoop || p_.inputs[static_cast<size_t>(node(i).input)].outer.size() != 1) return false;
+    for (const Out& o : outs_)
+      if (o.kind == Out::Kind::Column && (o.node == i || o.node2 == i)) return false;
+    return true;
+  }
+  /// Bytes from row to row of the tile in the memory of a slot that holds whole rows.
+  int64_t row_step(int s, int64_t size) const {
+    if (s < 0) return p_.cols * size;
+    const Slot& slot = p_.slots[static_cast<size_t>(s)];
+    const bool apart = (slot.kind == Slot::Kind::In || slot.kind == Slot::Kind::Out) && !slot.dense;
+    return apart ? slot.row_bytes : p_.cols * size;
   }
   int64_t shared(int64_t bytes) {
     const int64_t at = p_.shared_bytes;
@@ -309,7 +351,7 @@ class Planner {
             break;
           case Level::Full:
             if (dense_[in]) s = add_moving(Slot::Kind::In, n.input, 0, size, true, true);
-            else if (k == 1 && row_contiguous_[in]) s = add_strided(n.input, size, true);
+            else if (row_contiguous_[in] && (k == 1 || read_in_place(i))) s = add_strided(n.input, size, true);
             break;  // else loaded into a tile buffer
         }
       } else if (l == Level::Uniform) {
@@ -324,7 +366,14 @@ class Planner {
       const Out& out = outs_[o];
       const int64_t size = static_cast<int64_t>(dtype_size(out.store));
       switch (out.kind) {
-        case Out::Kind::Full: out_slot_.push_back(add_moving(Slot::Kind::Out, static_cast<int>(o), 0, size, true, true)); break;
+        case Out::Kind::Full: {
+          const OutputView& v = p_.outputs[o];
+          out_slot_.push_back(add_moving(Slot::Kind::Out, static_cast<int>(o), 0, size, !v.part, true));
+          if (!v.part) break;
+          if (v.outer.size() == 1) p_.slots.back().row_bytes = v.outer[0] * size;
+          else p_.slots.back().strided = !v.outer.empty();
+          break;
+        }
         case Out::Kind::Row: out_slot_.push_back(add_moving(Slot::Kind::Out, static_cast<int>(o), 0, size, true, false)); break;
         case Out::Kind::Column: {
           out_slot_.push_back(add_slot(Slot::Kind::Accumulator, static_cast<int>(p_.columns.size()), 0, elem(out.node)));
@@ -359,14 +408,17 @@ class Planner {
     s.fn = reduce ? simd::find_reduce(n.reduce, n.pre, n.operand) : kernel_of(n);
     if (reduce) s.level = Level::Full;
     s.row_loop = reduce;
-    s.out_row = (reduce ? 1 : p_.cols) * elem(i);
+    const bool rows = !reduce && l == Level::Full;
+    s.out_row = reduce ? elem(i) : rows ? row_step(s.out, elem(i)) : p_.cols * elem(i);
+    if (s.out_row != p_.cols * elem(i)) s.row_loop = true;
     for (int j = 0; j < n.n_in; ++j) {
       const int in = n.in[j];
       s.in[j] = slot[static_cast<size_t>(in)];
       const Level il = level_[static_cast<size_t>(in)];
       const bool vector = s.level == Level::Full ? il == Level::Full || il == Level::Col : il == s.level;
       if (!vector) s.scalars |= 1u << j;
-      s.in_row[j] = il == Level::Uniform ? 0 : il == Level::Row ? elem(in) : il == Level::Full || repeated() ? p_.cols * elem(in) : 0;
+      s.in_row[j] = il == Level::Uniform ? 0 : il == Level::Row ? elem(in) : il == Level::Full ? row_step(s.in[j], elem(in)) : repeated() ? p_.cols * elem(in) : 0;
+      if (il == Level::Full && s.in_row[j] != p_.cols * elem(in)) s.row_loop = true;
       if (s.level == Level::Full && (il == Level::Row || (il == Level::Col && !repeated()))) s.row_loop = true;
     }
     return s;
@@ -579,6 +631,12 @@ class Planner {
       s.n_in = 1;
       s.in[0] = slot[static_cast<size_t>(out.node)];
       if (level_[static_cast<size_t>(out.node)] == Level::Uniform) s.scalars = 1;
+      const int64_t size = static_cast<int64_t>(dtype_size(out.store));
+      if (out.kind == Out::Kind::Full && p_.outputs[static_cast<size_t>(o)].part) {
+        s.in_row[0] = s.scalars ? 0 : row_step(s.in[0], size);
+        s.out_row = row_step(out_slot_[static_cast<size_t>(o)], size);
+        s.row_loop = true;
+      }
     }
     s.out = out_slot_[static_cast<size_t>(o)];
     steps.push_back(s);
@@ -684,15 +742,15 @@ class Planner {
     p_.thread_bytes = round_up(p_.pointer_bytes + thread_, 64) + 64;
   }
 
+  const TileSpec& spec_;
   std::vector<Node> nodes_;
   std::vector<Out> outs_;
   const std::vector<int64_t>& shape_;
   int row_rank_;
-  const std::vector<DType>& dtypes_;
-  const std::vector<std::vector<int64_t>>& strides_;
   Plan p_;
   std::vector<size_t> used_;
   bool reduces_ = false, row_mode_ = false, has_columns_ = false;
+  bool single_rows_ = false;  // rows of an output lie on several axes: a tile is one row
   std::vector<Level> input_level_, level_;
   std::vector<bool> dense_, row_contiguous_;
   std::vector<int> order_, direct_, slot_, out_slot_;
@@ -706,8 +764,6 @@ class Planner {
 
 }  // namespace
 
-Plan make_plan(const Graph& graph, const std::vector<DType>& input_dtypes, const std::vector<std::vector<int64_t>>& input_strides) {
-  return Planner(graph, input_dtypes, input_strides).run();
-}
+Plan make_plan(const Graph& graph, const TileSpec& spec) { return Planner(graph, spec).run(); }
 
 }  // namespace keras::cpu::tile

@@ -50,6 +50,15 @@ struct Step {
 struct InputView {
   std::vector<int64_t> outer{}, inner{};  // strides in elements
   int64_t size = 4;
+  size_t buffer = 0;                      // which of the kernel's inputs
+  int64_t offset = 0;                     // bytes into it
+};
+/// A part of an output buffer; `outer` and `inner` only where it is not dense.
+struct OutputView {
+  std::vector<int64_t> outer{}, inner{};  // strides in elements
+  bool part = false;
+  size_t buffer = 0;
+  int64_t offset = 0;  // bytes
 };
 
 /// A row reduction of a program whose rows are longer than a tile: results of tiles are collected here.
@@ -83,6 +92,7 @@ struct Plan {
   int64_t rows = 1, cols = 1;
   std::vector<int64_t> outer{}, inner{};  // sizes of the collapsed axes
   std::vector<InputView> inputs{};
+  std::vector<OutputView> outputs{};
   int64_t k = 1, tile = 1;     // rows per tile; elements per tile
   int64_t chunks = 1;          // tiles per row
   int64_t block_rows = 1, blocks = 1;  // rows whose column sums are collected together
@@ -101,6 +111,7 @@ struct Plan {
   double tile_cost = 0, total_cost = 0;  // nanoseconds
 };
 
-Plan make_plan(const Graph& graph, const std::vector<DType>& input_dtypes, const std::vector<std::vector<int64_t>>& input_strides);
+/// Inputs and outputs are those of `spec`, from which `graph` was lowered.
+Plan make_plan(const Graph& graph, const TileSpec& spec);
 
 }  // namespace keras::cpu::tile

@@ -102,10 +102,7 @@ class TileProgram final : public engine::Kernel {
   explicit TileProgram(const TileSpec& spec) {
     Graph g = lower(spec);
     optimize(g);
-    std::vector<DType> dtypes;
-    std::vector<std::vector<int64_t>> strides;
-    for (const auto& in : spec.inputs) dtypes.push_back(in.dtype), strides.push_back(in.strides);
-    p_ = make_plan(g, dtypes, strides);
+    p_ = make_plan(g, spec);
     outputs_ = spec.outputs.size();
     static const char* kModes[] = {"rows", "chunks", "long rows"};
     text_ = "tile program " + std::to_string(p_.rows) + " x " + std::to_string(p_.cols) + ", " + kModes[static_cast<int>(p_.mode)] + ", tile " +
@@ -171,23 +168,35 @@ class TileProgram final : public engine::Kernel {
           case Slot::Kind::Const: l.slot[s] = const_cast<char*>(reinterpret_cast<const char*>(p.constants.data())) + slot.offset; break;
           case Slot::Kind::Shared: l.slot[s] = scratch + slot.offset; break;
           case Slot::Kind::Tile: l.slot[s] = l.memory + slot.offset; break;
-          case Slot::Kind::InUniform: l.slot[s] = static_cast<char*>(in[slot.index]); break;
+          case Slot::Kind::InUniform: l.slot[s] = input(slot.index); break;
           case Slot::Kind::SharedCol: l.base[s] = scratch + slot.offset; break;
-          case Slot::Kind::In: l.base[s] = static_cast<char*>(in[slot.index]); break;
-          case Slot::Kind::Out: l.base[s] = static_cast<char*>(out[slot.index]); break;
+          case Slot::Kind::In: l.base[s] = input(slot.index); break;
+          case Slot::Kind::Out: l.base[s] = output(slot.index); break;
           case Slot::Kind::Accumulator: break;
         }
       }
       return l;
     }
 
-    int64_t outer_offset(int input, int64_t row) const {
+    char* input(int index) const {
+      const InputView& v = plan().inputs[static_cast<size_t>(index)];
+      return static_cast<char*>(in[v.buffer]) + v.offset;
+    }
+    char* output(int index) const {
+      const OutputView& v = plan().outputs[static_cast<size_t>(index)];
+      return static_cast<char*>(out[v.buffer]) + v.offset;
+    }
+
+    int64_t outer_offset(const std::vector<int64_t>& strides, int64_t row) const {
       const Plan& p = plan();
-      const InputView& v = p.inputs[static_cast<size_t>(input)];
       int64_t offset = 0;
       if (p.rows == 0) return offset;
-      for (size_t a = p.outer.size(); a-- > 0;) offset += row % p.outer[a] * v.outer[a], row /= p.outer[a];
+      for (size_t a = p.outer.size(); a-- > 0;) offset += row % p.outer[a] * strides[a], row /= p.outer[a];
       return offset;
+    }
+    const std::vector<int64_t>& outer_strides(const Slot& slot) const {
+      const size_t i = static_cast<size_t>(slot.index);
+      return slot.kind == Slot::Kind::Out ? plan().outputs[i].outer : plan().inputs[i].outer;
     }
 
     /// Points the moving slots at a tile. The lane keeps where each stands for the first tile.
@@ -195,7 +204,7 @@ class TileProgram final : public engine::Kernel {
       const Plan& p = plan();
       for (int s : p.moving) {
         const Slot& slot = p.slots[static_cast<size_t>(s)];
-        const int64_t rows = slot.strided ? outer_offset(slot.index, row) * slot.size : row * slot.row_bytes;
+        const int64_t rows = slot.strided ? outer_offset(outer_strides(slot), row) * slot.size : row * slot.row_bytes;
         l.slot[s] = l.base[s] + rows + col * slot.col_bytes;
       }
       for (int s : p.accumulators) l.slot[s] = l.accumulator[p.slots[static_cast<size_t>(s)].index] + col * p.slots[static_cast<size_t>(s)].size;
@@ -206,7 +215,7 @@ class TileProgram final : public engine::Kernel {
       const InputView& v = p.inputs[static_cast<size_t>(s.input)];
       if (s.level == Level::Row) cols = 1, col = 0;
       if (s.level == Level::Col) rows = 1, row = 0;
-      const void* from = in[s.input];
+      const void* from = input(s.input);
       void* to = l.slot[s.out];
       switch (v.size) {
         case 1: return gather<uint8_t>(p, v, from, to, row, rows, col, cols);
@@ -251,7 +260,7 @@ class TileProgram final : public engine::Kernel {
     const size_t inputs = p_.inputs.size();
     for (size_t o = 0; o < outputs_; ++o)
       for (size_t i = 0; i < inputs; ++i)
-        if (p_.unsafe[o * inputs + i] && in[i] == out[o]) return true;
+        if (p_.unsafe[o * inputs + i] && in[p_.inputs[i].buffer] == out[p_.outputs[o].buffer]) return true;
     return false;
   }
 
@@ -374,7 +383,7 @@ class TileProgram final : public engine::Kernel {
     visit_value(c.dtype, [&](auto t) {
       using T = decltype(t);
       const T* parts = reinterpret_cast<const T*>(r.columns() + c.partials);
-      void* out = r.out[c.out];
+      void* out = r.output(c.out);
       constexpr int64_t kWidth = 256;
       parallel_for_slots(ceil_div(p_.cols, kWidth), std::max<int64_t>(1, 65536 / (kWidth * std::max<int64_t>(p_.blocks, 1))), p_.max_threads, [&](int64_t begin, int64_t end, int) {
         for (int64_t piece = begin; piece < end; ++piece) {

@@ -26,6 +26,8 @@ struct TileSpec {
   struct Input {
     DType dtype = DType::Float32;
     std::vector<int64_t> strides{};  // in elements, one per axis of shape; 0 repeats
+    int buffer = -1;                 // which of the kernel's inputs it lies in; -1: that of its own number (then all are)
+    int64_t offset = 0;              // in elements, where it begins there
   };
   enum class Kind : uint8_t { Const, Ew, RowReduce };
   using Reduce = simd::Reduce;
@@ -45,6 +47,10 @@ struct TileSpec {
     bool column_reduce = false;
     Reduce reduce = Reduce::Sum;
     bool broadcast_row = false;
+    /// A plain output that is a part of a larger buffer: its strides there, the last axes (at least one) dense. Empty: dense in `shape`.
+    std::vector<int64_t> strides{};
+    int buffer = -1;     // which of the kernel's outputs; -1: that of its own number (then all are)
+    int64_t offset = 0;  // in elements, where it begins there
   };
 
   std::vector<int64_t> shape{};
@@ -61,8 +67,8 @@ DType register_dtype(const TileSpec& spec, int reg);
 /// Elements of an output's buffer.
 int64_t output_size(const TileSpec& spec, int output);
 
-/// The kernel of a program. Inputs are dense buffers or views whose strides the spec gives; an output may be the same buffer as
-/// an input of equal dtype that is dense in `shape`. ValueError when the program is malformed or an operation has no kernel for
+/// The kernel of a program. Inputs are dense buffers or views whose strides the spec gives, several of one buffer where `buffer` says so;
+/// an output may be the same buffer as an input of equal dtype that is dense in `shape`, but not one that is read or written in parts. ValueError when the program is malformed or an operation has no kernel for
 /// its dtype.
 engine::KernelPtr make_tile_program(const TileSpec& spec);
 

@@ -6,9 +6,11 @@
 
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <random>
 
 #include "cpu/thread_pool.h"
@@ -647,6 +649,21 @@ TEST(TileProgram, KnownChains) {
   }
 }
 
+TEST(TileProgram, GradientOfGelu) {
+  Data data(4);
+  for (bool turned : {false, true}) {
+    Program p({777});
+    const int g = p.input(), x = p.input(), u = p.ew(Ew::mul, x, p.constant(std::sqrt(0.5)));
+    const int gate = p.ew(Ew::add, p.ew(Ew::erf, u), p.constant(1)), half = p.ew(Ew::mul, x, p.constant(0.5));
+    const int slope = p.ew(Ew::mul, p.ew(Ew::mul, g, gate), p.constant(0.5));
+    const int bell = p.ew(Ew::mul, p.ew(Ew::exp, p.ew(Ew::neg, p.ew(Ew::square, u))), p.constant(1.1283791670955126));
+    const int second = p.ew(Ew::mul, p.ew(Ew::mul, p.ew(Ew::mul, g, half), bell), p.constant(std::sqrt(0.5)));
+    p.out(turned ? p.ew(Ew::add, second, slope) : p.ew(Ew::add, slope, second));
+    check(p, data, {.absolute = 2e-6, .relative = 2e-6}, "gradient of gelu", -7, 7);
+    EXPECT_NE(std::string(make_tile_program(p)->describe()).find("1 kernels"), std::string::npos) << make_tile_program(p)->describe();
+  }
+}
+
 int softmax(Program& p, int x) {
   const int e = p.ew(Ew::exp, p.ew(Ew::sub, x, p.reduce(Reduce::Max, x)));
   return p.ew(Ew::div, e, p.reduce(Reduce::Sum, e));
@@ -839,6 +856,72 @@ TEST(TileProgram, EmptyRowsAndColumns) {
     EXPECT_EQ(load(DType::Float32, cols[0].data(), i).f, 0);
     EXPECT_EQ(load(DType::Float32, cols[1].data(), i).f, INFINITY);
   }
+}
+
+// Parts of larger buffers, read and written where they lie, against the same program on dense copies.
+TEST(TileProgram, PartsOfBuffers) {
+  struct Case {
+    std::vector<int64_t> shape;
+    int axis, row_rank;
+  };
+  for (const Case& c : {Case{{9, 40}, 1, 0}, Case{{9, 40}, 1, 1}, Case{{3, 2100}, 1, 0}, Case{{70, 130}, 1, 1}, Case{{4, 6, 48}, 2, 0}, Case{{4, 6, 48}, 1, 0},
+                        Case{{4, 6, 48}, 2, 1}, Case{{4, 6, 48}, 1, 2}, Case{{5, 1, 33}, 2, 0}, Case{{1, 128}, 1, 0}, Case{{2, 3, 4, 20}, 3, 0}, Case{{2, 20000}, 1, 1}})
+    for (int threads : {1, 2}) {
+      set_num_threads(threads);
+      constexpr int64_t kParts = 3;
+      const size_t axis = static_cast<size_t>(c.axis);
+      std::vector<int64_t> wide = c.shape;
+      wide[axis] *= kParts;
+      const std::vector<int64_t> memory = dense_strides(wide), dense = dense_strides(c.shape);
+      int64_t n = 1, w = 1;
+      for (int64_t d : c.shape) n *= d;
+      for (int64_t d : wide) w *= d;
+      std::vector<float> parent(static_cast<size_t>(w)), other(static_cast<size_t>(n));
+      for (size_t i = 0; i < parent.size(); ++i) parent[i] = std::sin(static_cast<float>(i) * 0.7f);
+      for (size_t i = 0; i < other.size(); ++i) other[i] = std::cos(static_cast<float>(i) * 0.3f);
+      const auto flat = [&](int64_t i, int64_t part) {  // where element i of a part lies in the larger buffer
+        int64_t at = part * c.shape[axis] * memory[axis];
+        for (size_t d = 0; d < c.shape.size(); ++d) at += i / dense[d] % c.shape[d] * memory[d];
+        return static_cast<size_t>(at);
+      };
+      std::vector<std::vector<float>> copies(kParts, std::vector<float>(static_cast<size_t>(n)));
+      for (int64_t p = 0; p < kParts; ++p)
+        for (int64_t i = 0; i < n; ++i) copies[static_cast<size_t>(p)][static_cast<size_t>(i)] = parent[flat(i, p)];
+      const auto program = [&](bool parts) {
+        Program q(c.shape, c.row_rank);
+        for (int64_t p = 0; p < kParts; ++p) {
+          if (parts) q.inputs.push_back({.dtype = DType::Float32, .strides = memory, .buffer = 0, .offset = p * c.shape[axis] * memory[axis]});
+          else q.input();
+        }
+        q.input();
+        if (parts) q.inputs.back().buffer = 1;
+        int a = q.ew(Ew::sigmoid, 0), b = q.ew(Ew::add, q.ew(Ew::mul, a, 1), 3), d = q.ew(Ew::sub, q.ew(Ew::tanh, 2), q.ew(Ew::mul, b, 2));
+        if (c.row_rank) d = q.ew(Ew::mul, d, q.reduce(Reduce::Sum, b));
+        for (int r : {d, a, b}) q.out(r);
+        q.out(q.ew(Ew::add, d, a));
+        if (parts) {
+          for (int64_t p = 0; p < kParts; ++p) {
+            auto& o = q.outputs[static_cast<size_t>(p)];
+            o.strides = memory, o.buffer = 0, o.offset = p * c.shape[axis] * memory[axis];
+          }
+          q.outputs.back().buffer = 1;
+        }
+        return make_tile_program(q);
+      };
+      const auto run = [](const engine::Kernel& k, std::vector<void*> in, std::vector<void*> out) {
+        std::unique_ptr<void, decltype(&std::free)> scratch(std::aligned_alloc(64, (k.scratch_bytes() + 127) / 64 * 64), &std::free);
+        k.run(in.data(), out.data(), scratch.get());
+      };
+      std::vector<std::vector<float>> want(4, std::vector<float>(static_cast<size_t>(n)));
+      run(*program(false), {copies[0].data(), copies[1].data(), copies[2].data(), other.data()}, {want[0].data(), want[1].data(), want[2].data(), want[3].data()});
+      std::vector<float> got(static_cast<size_t>(w)), last(static_cast<size_t>(n));
+      run(*program(true), {parent.data(), other.data()}, {got.data(), last.data()});
+      for (int64_t i = 0; i < n; ++i) {
+        for (int64_t p = 0; p < kParts; ++p) ASSERT_EQ(got[flat(i, p)], want[static_cast<size_t>(p)][static_cast<size_t>(i)]) << i << " of part " << p;
+        ASSERT_EQ(last[static_cast<size_t>(i)], want[3][static_cast<size_t>(i)]);
+      }
+    }
+  set_num_threads(1);
 }
 
 TEST(TileProgram, UserErrors) {

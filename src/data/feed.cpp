@@ -16,6 +16,16 @@
 
 namespace keras {
 
+Arrays::Arrays(const Tensor& t) {
+  if (t.defined()) values.push_back(t);
+}
+Arrays::Arrays(std::initializer_list<std::pair<const std::string, Tensor>> named) {
+  for (const auto& [n, t] : named) names.push_back(n), values.push_back(t);
+}
+Arrays::Arrays(const std::map<std::string, Tensor>& named) {
+  for (const auto& [n, t] : named) names.push_back(n), values.push_back(t);
+}
+Batch::Batch(Arrays x, Arrays y, Arrays sample_weight) : x(std::move(x)), y(std::move(y)), sample_weight(std::move(sample_weight)) {}
 const Tensor& Arrays::operator[](const std::string& name) const {
   for (size_t i = 0; i < names.size(); ++i)
     if (names[i] == name) return values[i];
@@ -39,6 +49,12 @@ BatchGenerator& BatchGenerator::set_prefetch(int64_t batches) {
 }
 int64_t BatchGenerator::prefetch() const { return state_->prefetch; }
 
+std::suspend_always BatchGenerator::promise_type::yield_value(Batch batch) {
+  current = std::move(batch);
+  return {};
+}
+void BatchGenerator::promise_type::return_void() { current.reset(); }
+void BatchGenerator::promise_type::unhandled_exception() { error = std::current_exception(); }
 BatchGenerator BatchGenerator::promise_type::get_return_object() {
   using Handle = std::coroutine_handle<promise_type>;
   // The frame lives as long as somebody can ask for a batch.

@@ -137,7 +137,17 @@ void Executable::plan(const std::vector<std::pair<int, int>>& donated, const std
   for (auto [o, p] : donated) donor[static_cast<size_t>(o)] = p;
   auto in_place_ok = [&](int node, ValueId in, ValueId out) {
     const Node& n = g.nodes()[static_cast<size_t>(node)];
-    bool dense = n.prim->is("cluster") ? Shape(n.attrs.ints("space")) == g.type(out).shape : n.prim->is_ew();
+    bool rows = n.prim->is("scatter_cluster");  // as a cluster, but for the rows that are added up
+    bool dense = rows || n.prim->is("cluster") ? Shape(n.attrs.ints("space")) == g.type(out).shape : n.prim->is_ew();
+    if (rows && (in == n.inputs[0] || in == n.inputs[1])) return false;
+    for (size_t k = 0; k < n.inputs.size(); ++k) {
+      // Read at other indices than the output's: a slice that the cluster takes itself, or the same memory under another shape.
+      if (n.inputs[k] != in && rootof(n.inputs[k]) == in) return false;
+      if (n.inputs[k] != in || !n.prim->is("cluster")) continue;
+      const Graph& body = n.attrs.graph("body");
+      for (const Node& m : body.nodes())
+        if (m.prim->is("slice") && m.inputs[0] == body.params()[k]) return false;
+    }
     return dense && g.type(in) == g.type(out) && rootof(in) == in;
   };
   std::vector<char> taken(nv, 0);

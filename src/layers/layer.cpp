@@ -4,6 +4,7 @@
 #include <set>
 
 #include <keras/dtype_policies.h>
+#include <keras/base/dtype_policy_map.h>
 
 #include "layers/layer_impl.h"
 #include "layers/registry.h"
@@ -26,7 +27,11 @@ void read_common(const Dict& config, std::optional<std::string>& name, bool& tra
     if (!v->is_bool()) throw refuse("trainable", *v, "true or false");
     trainable = v->as_bool();
   }
-  if (const Value* v = config.find("dtype"); v && !v->is_null()) {
+  if (const Value* v = config.find("dtype"); v && v->is_dict() && v->get("class_name") == Value("DTypePolicyMap")) {
+    // A layer on its own has its name for a path.
+    if (!v->get("config").is_dict()) throw refuse("dtype", *v, "a saved map of policies");
+    dtype = DTypePolicyMap::from_config(v->get("config").as_dict())[name.value_or("")].name();
+  } else if (v && !v->is_null()) {
     const Value& named = v->is_dict() ? v->get("config").get("name") : *v;  // of a policy, or of Keras 2's policy
     if (!named.is_string() && !(v->is_dict() && v->get("config").is_dict() && !v->get("config").as_dict().empty())) throw refuse("dtype", *v, "the name of a dtype or a saved policy");
     if (named.is_string()) dtype = named.as_string();

@@ -13,6 +13,9 @@
 #include <keras/layers/rnn/rnn.h>
 #include <keras/ops.h>
 
+#include "layers/layer_impl.h"
+#include "layers/registry.h"
+
 namespace keras::layers {
 namespace {
 
@@ -210,6 +213,29 @@ TEST(LayerTest, WhatItSaysOfItself) {
   l.set_input_spec({{.ndim = 2, .axes = {{-1, 3}}}});
   EXPECT_EQ(l.input_spec().size(), 1u);
   EXPECT_THROW(l(ops::ones({1, 4})), ValueError);
+}
+
+TEST(LayerTest, ActivityRegularizerOfAnySavedLayer) {
+  Value l2 = Dict{{"module", "keras.regularizers"}, {"class_name", "L2"}, {"config", Dict{{"l2", 0.5}}}, {"registered_name", Value()}};
+  auto saved = [&](const char* cls, Dict config) {
+    config.set("activity_regularizer", l2);
+    return deserialize(Dict{{"module", "keras.layers"}, {"class_name", cls}, {"config", config}, {"registered_name", Value()}});
+  };
+  auto penalties = [](const Layer& layer, const Tensors& inputs) {
+    Tensors losses;
+    CallScope scope(nullptr, false, &losses);
+    layer(inputs);
+    return losses;
+  };
+  Layer relu = saved("ReLU", {{"name", "r"}});
+  EXPECT_EQ(relu.config().at("activity_regularizer"), l2);
+  Tensors got = penalties(relu, {Tensor{{1.0, -2.0}, {3.0, 0.0}}});
+  ASSERT_EQ(got.size(), 1u);
+  EXPECT_FLOAT_EQ(got[0].item(), 0.5 * 10 / 2);
+  // Attention gives it to its parts, the grouped one has it itself as well.
+  Tensor q = ops::ones({1, 2, 4});
+  EXPECT_EQ(penalties(saved("MultiHeadAttention", {{"num_heads", 2}, {"key_dim", 2}}), {q, q}).size(), 4u);
+  EXPECT_EQ(penalties(saved("GroupQueryAttention", {{"head_dim", 2}, {"num_query_heads", 2}, {"num_key_value_heads", 1}}), {q, q}).size(), 5u);
 }
 
 }  // namespace

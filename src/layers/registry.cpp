@@ -8,15 +8,47 @@
 
 namespace keras::layers {
 
-static std::map<std::string, LayerFactory>& table() {
-  static std::map<std::string, LayerFactory> t = [] {
-    std::map<std::string, LayerFactory> m;
-    for (auto family : {core_layers(), activation_layers(), attention_layers(), convolutional_layers(), merging_layers(), normalization_layers(), pooling_layers(),
+using LayerTable = std::map<std::string, LayerFactory>;
+static LayerTable own_layers() {
+  LayerTable m;
+  for (auto family : {core_layers(), activation_layers(), attention_layers(), convolutional_layers(), merging_layers(), normalization_layers(), pooling_layers(),
                         preprocessing_layers(), regularization_layers(), reshaping_layers(), rnn_layers()})
-      for (const LayerClass& c : family) m[c.name] = c.make;
-    return m;
-  }();
+    for (const LayerClass& c : family) m[c.name] = c.make;
+  return m;
+}
+static LayerTable& table() {
+  static LayerTable t = own_layers();
   return t;
+}
+static thread_local std::vector<LayerTable> g_scopes;
+static const LayerFactory* find_factory(const std::string& name) {
+  for (auto scope = g_scopes.rbegin(); scope != g_scopes.rend(); ++scope)
+    if (auto it = scope->find(name); it != scope->end()) return &it->second;
+  auto it = table().find(name);
+  return it == table().end() ? nullptr : &it->second;
+}
+void push_layers(LayerTable classes) {
+  // As registered ones, they are also found by their bare names.
+  LayerTable scope = classes;
+  for (const auto& [name, make] : classes)
+    if (size_t at = name.find('>'); at != std::string::npos) scope.emplace(name.substr(at + 1), make);
+  g_scopes.push_back(std::move(scope));
+}
+void pop_layers() {
+  if (!g_scopes.empty()) g_scopes.pop_back();
+}
+std::optional<LayerFactory> layer_factory(const std::string& class_name) {
+  const LayerFactory* found = find_factory(class_name);
+  return found ? std::optional<LayerFactory>(*found) : std::nullopt;
+}
+LayerTable custom_layers() {
+  static const LayerTable own = own_layers();
+  LayerTable custom;
+  for (const auto& [name, make] : table())
+    if (!own.contains(name)) custom.emplace(name, make);
+  for (const LayerTable& scope : g_scopes)
+    for (const auto& [name, make] : scope) custom[name] = make;
+  return custom;
 }
 
 void register_layer(const std::string& class_name, LayerFactory factory) {
@@ -27,6 +59,8 @@ void register_layer(const std::string& class_name, LayerFactory factory) {
 std::vector<std::string> known_layers() {
   std::vector<std::string> names;
   for (const auto& [name, make] : table()) names.push_back(name);
+  for (const LayerTable& scope : g_scopes)
+    for (const auto& [name, make] : scope) names.push_back(name);
   return names;
 }
 
@@ -34,11 +68,10 @@ static const LayerFactory* factory_of(const Value& saved) {
   const std::string& cls = saved.get("class_name").as_string();
   const Value& registered = saved.get("registered_name");
   const Value& name = saved.get("config").get("name");
-  auto it = table().end();
-  if (cls == "Lambda" && name.is_string()) it = table().find("Lambda>" + name.as_string());
-  if (it == table().end() && registered.is_string()) it = table().find(registered.as_string());
-  if (it == table().end()) it = table().find(cls);
-  return it == table().end() ? nullptr : &it->second;
+  const LayerFactory* found = nullptr;
+  if (cls == "Lambda" && name.is_string()) found = find_factory("Lambda>" + name.as_string());
+  if (!found && registered.is_string()) found = find_factory(registered.as_string());
+  return found ? found : find_factory(cls);
 }
 
 std::optional<Refusal> refusal(const Value& saved) {
@@ -115,6 +148,13 @@ Layer deserialize(const Value& saved) {
   const Value& config = saved.get("config");
   const Dict& entries = config.is_dict() ? config.as_dict() : none;
   Layer layer = serial::naming_entries(saved.get("class_name").as_string(), entries, [&] { return (*factory_of(saved))(entries); });
+  // Any layer of Keras takes one; those that name it among their options have read it, and attention hands it on to its parts.
+  if (const Value* given = entries.find("activity_regularizer"); given && !given->is_null()) {
+    Regularizer penalty(*given);
+    serial::naming_entries(saved.get("class_name").as_string(), Dict{{"activity_regularizer", *given}}, [&] { return penalty.object(); });
+    LayerImpl& impl = *layer.impl();
+    if (!impl.activity_regularizer_ && !impl.own_config().contains("activity_regularizer")) impl.activity_regularizer_ = std::move(penalty);
+  }
   if (const Value& b = saved.get("build_config"); b.is_dict()) layer.impl()->build_from_config(b);
   SharingScope::record(saved, layer);
   return layer;

@@ -30,6 +30,13 @@ std::vector<LayerClass> rnn_layers();
 /// Names of all classes that `deserialize` knows, registered ones too.
 std::vector<std::string> known_layers();
 
+/// What makes a layer of that class, none when it is unknown; and what is there besides Keras' own.
+std::optional<LayerFactory> layer_factory(const std::string& class_name);
+std::map<std::string, LayerFactory> custom_layers();
+/// Classes that this thread knows before all others, until they are taken away again, the last ones first.
+void push_layers(std::map<std::string, LayerFactory> classes);
+void pop_layers();
+
 /// Null when a layer of the saved class can be made; else why not, and the line that would register it. A Lambda holds code, which is
 /// never run: it is found as "Lambda>" and its name, where a C++ layer is registered so.
 struct Refusal {

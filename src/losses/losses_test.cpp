@@ -135,6 +135,19 @@ TEST(Losses, GradientOfIgnoredClasses) {
   expect_values(f({kPred})[0], {-0.3112296462059021, 0.3112296760082245, 0, 0, 0.32282814383506775, -0.32282814383506775});
 }
 
+TEST(Losses, GradientsAtKinks) {
+  // Of Keras on JAX: where a loss is least and has a kink, the gradient is that of one side, or of both shared.
+  auto gradient = [](Loss&& loss, const Tensor& t, const Tensor& p) {
+    Function f([&](const Tensors& in) { return gradients(loss(t, in[0]), Tensors{in[0]}); });
+    return f({p})[0];
+  };
+  Tensor t = {{1.0, 9.0, 2.0}, {-5.0, -2.0, 6.0}};
+  expect_values(gradient(MeanAbsoluteError(), t, t), std::vector<double>(6, -1.0 / 6));
+  expect_values(gradient(MeanAbsolutePercentageError(), t, t), {-16.666668, -1.8518519, -8.333334, -3.3333335, -8.333334, -2.7777779});
+  expect_values(gradient(MeanSquaredError(), t, t), std::vector<double>(6, 0));
+  expect_values(gradient(Hinge(), {{-1.0, 1.0, 1.0, -1.0}}, {{-1.0, 1.0, 0.5, -2.0}}), {0.125, -0.125, -0.25, 0});
+}
+
 TEST(Losses, SavedForms) {
   EXPECT_EQ(io::to_json(MeanSquaredError().serialize()),
             R"({"module": "keras.losses", "class_name": "MeanSquaredError", "config": {"name": "mean_squared_error", "reduction": "sum_over_batch_size"}, "registered_name": null})");

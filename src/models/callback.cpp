@@ -9,6 +9,17 @@
 
 namespace keras {
 
+Logs::Logs(Items items) : items_(std::make_shared<Items>(std::move(items))) {}
+Logs::Logs(std::function<Items()> compute) : compute_(std::move(compute)) {}
+Logs::Logs(const Logs& other) : outputs(other.outputs), items_(std::make_shared<Items>(other.items())) {}
+Logs& Logs::operator=(const Logs& other) {
+  outputs = other.outputs, items_ = std::make_shared<Items>(other.items()), compute_ = nullptr;
+  return *this;
+}
+Logs::Logs(Logs&&) = default;
+Logs& Logs::operator=(Logs&&) = default;
+Logs::~Logs() = default;
+
 const Logs::Items& Logs::items() const {
   if (!items_) items_ = std::make_shared<Items>(compute_ ? compute_() : Items{});
   return *items_;
@@ -105,6 +116,7 @@ CallbackList::CallbackList(std::vector<CallbackSpec> callbacks, const CallbackLi
   if (o.model) set_model(o.model);
   if (o.params) set_params(*o.params);
 }
+void CallbackList::append(std::shared_ptr<Callback> callback) { list_.push_back(std::move(callback)); }
 std::shared_ptr<History> CallbackList::history() const {
   for (const auto& c : list_)
     if (auto h = std::dynamic_pointer_cast<History>(c)) return h;
@@ -118,6 +130,25 @@ void CallbackList::set_params(const CallbackParams& params) {
   Callback::set_params(params);
   for (const auto& c : list_) c->set_params(params);
 }
+#define KERAS_TELL(hook, ...) \
+  for (const auto& c : list_) c->hook(__VA_ARGS__)
+void CallbackList::on_train_begin(Logs& logs) { KERAS_TELL(on_train_begin, logs); }
+void CallbackList::on_train_end(Logs& logs) { KERAS_TELL(on_train_end, logs); }
+void CallbackList::on_epoch_begin(int epoch, Logs& logs) { KERAS_TELL(on_epoch_begin, epoch, logs); }
+void CallbackList::on_epoch_end(int epoch, Logs& logs) { KERAS_TELL(on_epoch_end, epoch, logs); }
+void CallbackList::on_batch_begin(int64_t batch, Logs& logs) { KERAS_TELL(on_batch_begin, batch, logs); }
+void CallbackList::on_batch_end(int64_t batch, Logs& logs) { KERAS_TELL(on_batch_end, batch, logs); }
+void CallbackList::on_train_batch_begin(int64_t batch, Logs& logs) { KERAS_TELL(on_train_batch_begin, batch, logs); }
+void CallbackList::on_train_batch_end(int64_t batch, Logs& logs) { KERAS_TELL(on_train_batch_end, batch, logs); }
+void CallbackList::on_test_begin(Logs& logs) { KERAS_TELL(on_test_begin, logs); }
+void CallbackList::on_test_end(Logs& logs) { KERAS_TELL(on_test_end, logs); }
+void CallbackList::on_test_batch_begin(int64_t batch, Logs& logs) { KERAS_TELL(on_test_batch_begin, batch, logs); }
+void CallbackList::on_test_batch_end(int64_t batch, Logs& logs) { KERAS_TELL(on_test_batch_end, batch, logs); }
+void CallbackList::on_predict_begin(Logs& logs) { KERAS_TELL(on_predict_begin, logs); }
+void CallbackList::on_predict_end(Logs& logs) { KERAS_TELL(on_predict_end, logs); }
+void CallbackList::on_predict_batch_begin(int64_t batch, Logs& logs) { KERAS_TELL(on_predict_batch_begin, batch, logs); }
+void CallbackList::on_predict_batch_end(int64_t batch, Logs& logs) { KERAS_TELL(on_predict_batch_end, batch, logs); }
+#undef KERAS_TELL
 
 }  // namespace callbacks
 }  // namespace keras

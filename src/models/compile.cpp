@@ -8,6 +8,30 @@
 
 namespace keras {
 
+MetricList::MetricList(std::initializer_list<MetricList> list) : several(list), is_list(true) {}
+MetricList::MetricList(const std::vector<MetricSpec>& list) : several(list.begin(), list.end()), is_list(true) {}
+MetricList::MetricList(const MetricList&) = default;
+MetricList& MetricList::operator=(const MetricList&) = default;
+MetricList::~MetricList() = default;
+
+MetricsArg::MetricsArg(std::initializer_list<MetricList> items) : entries(items) {}
+MetricsArg::MetricsArg(std::vector<MetricList> items) : entries(std::move(items)) {}
+MetricsArg::MetricsArg(const std::vector<MetricSpec>& items) : entries(items.begin(), items.end()) {}
+MetricsArg::MetricsArg(const std::vector<std::pair<std::string, MetricList>>& items) {
+  for (const auto& [name, list] : items) add(name, list);
+}
+MetricsArg::MetricsArg(const std::map<std::string, MetricList>& items) {
+  for (const auto& [name, list] : items) add(name, list);
+}
+void MetricsArg::add(const std::string& output, const MetricList& metrics) {
+  MetricList entry, list = metrics;
+  if (!list.is_list) list.several.push_back(metrics), list.is_list = true;
+  entry.is_list = true;
+  entry.several.emplace_back(output);
+  entry.several.push_back(std::move(list));
+  entries.push_back(std::move(entry));
+}
+
 std::vector<MetricSpec> MetricList::items() const {
   std::vector<MetricSpec> out;
   if (!is_list && !one.is_none()) out.push_back(one);

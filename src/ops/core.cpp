@@ -56,6 +56,10 @@ Tensor saturate_cast(const Tensor& x, DType dtype) {
           low = static_cast<double>(l), high = static_cast<double>(h);
         }
         Tensor inside = p::ew(Ew::minimum, p::ew(Ew::maximum, a, num(a, low)), num(a, high));
+        if (is_floating(a.dtype()) && is_integer(dtype)) {  // the nearest float inside may be short of the end
+          Tensor whole = p::cast(inside, dtype);
+          return p::select(p::ew(Ew::greater, a, num(a, high)), num(whole, range_of(dtype).second), whole);
+        }
         return dtype == DType::Bool ? as_bool(inside) : p::cast(inside, dtype);
       },
       x);
@@ -68,16 +72,20 @@ Tensor stop_gradient(const Tensor& variable) {
 }
 
 // ---- slices at computed places
-static Tensor starts_of(const Tensor& start_indices, int rank, const char* where) {
+static Tensor starts_of(const Tensor& start_indices, const Shape& sizes, const char* where) {
+  int rank = sizes.rank();
   if (start_indices.rank() != 1 || (start_indices.shape()[0] >= 0 && start_indices.shape()[0] != rank))
     shape_error(where, "one start per axis is needed", "a vector of " + std::to_string(rank) + " integers", start_indices.shape().str());
-  return as(start_indices, DType::Int32);
+  Tensor starts = as(start_indices, DType::Int32);
+  if (!sizes.is_static() || rank == 0) return starts;
+  return p::select(p::ew(Ew::less, starts, num(starts, 0)), p::add(starts, int_tensor(sizes.dims())),
+                   starts);  // negative ones count from the end
 }
 Tensor slice(const Tensor& inputs, const Tensor& start_indices, const Shape& shape) {
   return frame(
       "Slice", [&] { return ArgDict{kw("shape", shape)}; },
       [shape](const Tensor& x, const Tensor& s) {
-        Tensor starts = starts_of(s, x.rank(), "slice");
+        Tensor starts = starts_of(s, x.shape(), "slice");
         if (shape.rank() != x.rank())
           shape_error("slice", "`shape` has another rank than the inputs", "rank " + std::to_string(x.rank()), shape.str());
         Shape sizes = shape;
@@ -99,7 +107,7 @@ Tensor slice_update(const Tensor& inputs, const Tensor& start_indices, const Ten
   return frame(
       "SliceUpdate", no_options,
       [](const Tensor& x, const Tensor& s, const Tensor& u) {
-        Tensor starts = starts_of(s, x.rank(), "slice_update");
+        Tensor starts = starts_of(s, x.shape(), "slice_update");
         if (u.rank() != x.rank())
           shape_error("slice_update", "the updates have another rank than the inputs", "rank " + std::to_string(x.rank()), u.shape().str());
         return p::emit1<Tensor>(p::dynamic_update_slice_prim, {x, as(u, x.dtype()), starts});
@@ -111,12 +119,16 @@ static Tensor scattered(const Tensor& x, const Tensor& given, const Tensor& upda
   Tensor indices = indices_of(given, where);
   if (indices.rank() < 1) shape_error(where, "indices are vectors along the last axis", "rank 1 or more", indices.shape().str());
   int64_t k = indices.shape().back();
-  if (k < 0 || k > x.rank())
+  if (k < 0) return shape_only(x.dtype(), x.shape());
+  if (k > x.rank())
     shape_error(where, "an index vector is longer than the rank", "at most " + std::to_string(x.rank()) + " numbers on the last axis",
                 indices.shape().str());
   Shape want = indices.shape().slice(0, indices.rank() - 1) + x.shape().slice(static_cast<int>(k));
   Tensor u = as(updates, x.dtype());
-  if (!compatible(u.shape(), want)) u = p::broadcast_to(u, want);
+  bool fits = compatible(u.shape(), want);
+  // Keras asks of symbolic updates nothing.
+  if (!fits && abstract_trace()) return shape_only(x.dtype(), x.shape());
+  if (!fits) u = p::broadcast_to(u, want);
   auto put = [&](const Tensor& onto, const Tensor& what, int64_t how) {
     return p::emit1<Tensor>(p::scatter_nd_prim, {onto, indices, what}, {{"reduce", how}});
   };

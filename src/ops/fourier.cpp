@@ -73,6 +73,13 @@ bool last_known(const Tensor& t, int axes) {
     if (t.shape()[-1 - i] < 0) return false;
   return true;
 }
+/// Keras has no symbolic transform along an axis whose length is not known.
+void need_known_axes(const Complex& x, int axes, const char* where) {
+  if (!any_symbolic(x.first) && !any_symbolic(x.second)) return;
+  if (x.first.rank() >= axes && !last_known(x.first, axes))
+    shape_error(where, "the transformed axes must have known sizes",
+                std::string("a known size on the last ") + (axes == 1 ? "axis" : "two axes"), x.first.shape().str());
+}
 Complex checked(const Tensor& re, const Tensor& im, int min_rank, const char* where) {
   if (re.rank() != im.rank() || !compatible(re.shape(), im.shape()))
     shape_error(where, "the real and the imaginary part differ in shape", re.shape().str(), im.shape().str());
@@ -144,6 +151,7 @@ Tensor named_window(std::string_view name, int64_t n, DType t, const char* where
 }
 /// The window in the middle of fft_length zeros.
 Tensor centred(const Tensor& window, int64_t sequence_length, int64_t fft_length, DType t, const char* where) {
+  if (window.rank() == 1 && window.shape()[0] < 0) return shape_only(t, Shape{fft_length});
   if (window.rank() != 1 || window.shape()[0] != sequence_length)
     shape_error(where, "the window does not fit", "shape (" + std::to_string(sequence_length) + ",)", window.shape().str());
   int64_t left = (fft_length - sequence_length) / 2;
@@ -217,6 +225,7 @@ Tensor inverse_short_time(const Complex& x, const Tensor& window, int64_t sequen
 }  // namespace
 
 Complex fft(const Complex& x) {
+  need_known_axes(x, 1, "fft");
   return frame(
       "FFT", no_options,
       [](const Tensor& re, const Tensor& im) {
@@ -226,6 +235,7 @@ Complex fft(const Complex& x) {
       x.first, x.second);
 }
 Complex fft2(const Complex& x) {
+  need_known_axes(x, 2, "fft2");
   return frame(
       "FFT2", no_options,
       [](const Tensor& re, const Tensor& im) {
@@ -235,6 +245,7 @@ Complex fft2(const Complex& x) {
       x.first, x.second);
 }
 Complex ifft2(const Complex& x) {
+  need_known_axes(x, 2, "ifft2");
   return frame(
       "IFFT2", no_options,
       [](const Tensor& re, const Tensor& im) {
@@ -257,12 +268,13 @@ Tensor irfft(const Complex& x, std::optional<int64_t> fft_length) {
 }
 Complex stft(const Tensor& x, int64_t sequence_length, int64_t sequence_stride, int64_t fft_length, std::string_view window, bool center) {
   if (!window.empty() && window != "hann" && window != "hamming") unknown_option("stft", "window", window, {"hann", "hamming"});
+  check_lengths(sequence_length, sequence_stride, fft_length, "stft");
   Value name = window.empty() ? Value() : Value(window);
   return frame(
       "STFT", stft_options(sequence_length, sequence_stride, fft_length, name, center),
       [=, window = std::string(window)](const Tensor& a) {
-        return short_time(a, named_window(window, sequence_length, float_type(a.dtype()), "stft"), sequence_length, sequence_stride,
-                          fft_length, center);
+        int64_t length = window.empty() ? fft_length : sequence_length;  // without a window the whole transform is used
+        return short_time(a, named_window(window, length, float_type(a.dtype()), "stft"), length, sequence_stride, fft_length, center);
       },
       x);
 }
@@ -274,13 +286,15 @@ Complex stft(const Tensor& x, int64_t sequence_length, int64_t sequence_stride, 
 Tensor istft(const Complex& x, int64_t sequence_length, int64_t sequence_stride, int64_t fft_length, std::optional<int64_t> length,
              std::string_view window, bool center) {
   if (!window.empty() && window != "hann" && window != "hamming") unknown_option("istft", "window", window, {"hann", "hamming"});
+  check_lengths(sequence_length, sequence_stride, fft_length, "istft");
   Value name = window.empty() ? Value() : Value(window);
   return frame(
       "ISTFT", stft_options(sequence_length, sequence_stride, fft_length, name, center),
       [=, window = std::string(window)](const Tensor& re, const Tensor& im) {
         Complex c = checked(re, im, 2, "istft");
-        return inverse_short_time(c, named_window(window, sequence_length, c.first.dtype(), "istft"), sequence_length, sequence_stride,
-                                  fft_length, length, center, !window.empty());
+        int64_t part = window.empty() ? fft_length : sequence_length;
+        return inverse_short_time(c, named_window(window, part, c.first.dtype(), "istft"), part, sequence_stride, fft_length, length, center,
+                                  !window.empty());
       },
       x.first, x.second);
 }

@@ -37,12 +37,13 @@ struct System {
   Tensor a, b;
   bool vector;
 };
-System system_of(const Tensor& a0, const Tensor& b0, const char* where) {
+System system_of(const Tensor& a0, const Tensor& b0, const char* where, bool vectors_first = false) {
   Tensor a = square_matrix(a0, where);
   DType t = promote(a0, b0) == DType::Float64 ? DType::Float64 : DType::Float32;
   a = as(a, t);
   Tensor b = as(b0, t);
-  bool vector = b.rank() == a.rank() - 1 || b.rank() == 1;
+  // One rank less is a batch of vectors, or a matrix for the whole batch: what fits both is the one to solve(), the other to solve_triangular().
+  bool vector = b.rank() == 1 || (b.rank() == a.rank() - 1 && (vectors_first || b.shape()[-2] != a.shape()[-1]));
   if (vector) b = expand_dims(b, -1);
   if (b.rank() < 2 || a.shape()[-1] != b.shape()[-2])
     shape_error(where, "the two sides do not fit", "(…, n, n) and (…, n) or (…, n, m)", a0.shape().str() + " and " + b0.shape().str());
@@ -110,6 +111,10 @@ std::pair<Tensor, Tensor> slogdet(const Tensor& x) {
   return frame(
       "Slogdet", no_options,
       [](const Tensor& a0) {
+        if (int r = a0.rank(); r >= 2 && (a0.shape()[r - 1] < 0 || a0.shape()[r - 2] < 0)) {  // Keras lets it pass
+          Tensor each = shape_only(as_float(a0).dtype(), a0.shape().slice(0, r - 2));
+          return std::pair<Tensor, Tensor>(each, each);
+        }
         Determinant d = determinant(square_matrix(a0, "slogdet"));
         Ints along{d.diagonal.rank() - 1};
         Tensor sign = p::mul(p::reduce(p::reduce_prod_prim, p::ew(Ew::sign, d.diagonal), along), d.parity);
@@ -138,18 +143,41 @@ Tensor inv(const Tensor& x) {
     return back(solved(a, identity_like(a)), a0);
   });
 }
+/// Factors and pivots of any matrix, by those of its square part, which has a gradient.
+static Tensors factored(const Tensor& a) {
+  int row = a.rank() - 2, column = row + 1;
+  int64_t m = a.shape()[row], n = a.shape()[column];
+  if (m == n || m <= 0 || n <= 0) return emit_op(p::lu_prim, {a}, {});
+  auto permuted = [&](const Tensor& t, const Tensor& order) {
+    return p::take_along_axis(t, p::broadcast_to(expand_dims(order, -1), t.shape()), row);
+  };
+  if (m < n) {  // the first columns decide the pivots; the others are solved for
+    Tensors square = emit_op(p::lu_prim, {p::slice_axis(a, column, 0, m)}, {});
+    Tensor rest = solve_triangle(square[0], permuted(p::slice_axis(a, column, m, n), square[2]), true, false, true);
+    return {p::concat(Tensors{square[0], rest}, column), square[1]};
+  }
+  Tensors all = emit_op(p::lu_prim, {a}, {});
+  Tensor rows = permuted(a, all[2]);
+  Tensor top = emit_op(p::lu_prim, {p::slice_axis(rows, row, 0, n)}, {})[0];  // in the order of its pivots already
+  Tensor below = turned(solve_triangle(top, turned(p::slice_axis(rows, row, n, m)), false, true));
+  Tensor same = p::concat(Tensors{top, below}, row);
+  return {p::add(p::stop_gradient(all[0]), p::sub(same, p::stop_gradient(same))), all[1]};
+}
 std::pair<Tensor, Tensor> lu_factor(const Tensor& x) {
   return frame(
       "LuFactor", no_options,
       [](const Tensor& a0) {
-        Tensors r = emit_op(p::lu_prim, {matrix(a0, "lu_factor")}, {});
-        return std::pair<Tensor, Tensor>(back(r[0], a0), r[1]);
+        Tensors r = factored(matrix(a0, "lu_factor"));
+        // Keras tells of symbolic pivots the dtype of the matrix.
+        return std::pair<Tensor, Tensor>(back(r[0], a0), abstract_trace() ? as(r[1], back(r[0], a0).dtype()) : r[1]);
       },
       x);
 }
 std::pair<Tensor, Tensor> qr(const Tensor& x, std::string_view mode) {
   if (mode != "reduced" && mode != "complete") unknown_option("qr", "mode", mode, {"reduced", "complete"});
   bool complete = mode == "complete";
+  if (int r = x.rank(); x.is_symbolic() && r >= 2 && (x.shape()[r - 1] < 0 || x.shape()[r - 2] < 0))
+    shape_error("qr", "the matrix must have known sizes", "a known size on the last two axes", x.shape().str());
   return frame(
       "Qr", [&] { return ArgDict{kw("mode", mode)}; },
       [complete](const Tensor& a0) {
@@ -172,7 +200,7 @@ Tensor solve_triangular(const Tensor& a, const Tensor& b, bool lower) {
   return frame(
       "SolveTriangular", [&] { return ArgDict{kw("lower", lower)}; },
       [lower](const Tensor& a0, const Tensor& b0) {
-        System s = system_of(a0, b0, "solve_triangular");
+        System s = system_of(a0, b0, "solve_triangular", true);
         Tensor r = solve_triangle(s.a, s.b, lower);
         return s.vector ? squeeze(r, -1) : r;
       },
@@ -299,7 +327,7 @@ static Tensor matrix_norm(const Tensor& x, int row, int column, std::optional<do
     return p::reduce(max ? p::reduce_max_prim : p::reduce_min_prim, t, Ints{axis}, true);
   };
   if (name == "nuc" || *ord == 2 || *ord == -2) {
-    Tensor s = singular(to_end(x, Ints{row, column}))[1];
+    Tensor s = back(singular(matrix(to_end(x, Ints{row, column}), "norm"))[1], x);
     Ints last{s.rank() - 1};
     Tensor r = name == "nuc" ? p::reduce_sum(s, last) : p::reduce(*ord > 0 ? p::reduce_max_prim : p::reduce_min_prim, s, last);
     return p::reshape(r, kept_shape(x.shape(), both));

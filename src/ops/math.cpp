@@ -148,10 +148,15 @@ Tensor in_top_k(const Tensor& targets, const Tensor& predictions, int64_t k) {
                       "predictions with one axis more than the targets " + t.shape().str(), y.shape().str());
         Shape column = t.shape();
         column.push_back(1);
-        Tensor own = p::take_along_axis(y, p::reshape(t, column), y.rank() - 1);
+        // A number that is no class is among none; negative ones count from the end.
+        Tensor at = as(p::reshape(t, column), DType::Int32);
+        double classes = static_cast<double>(y.shape()[-1]);
+        Tensor absent = p::ew(Ew::logical_or, p::ew(Ew::less, at, num(at, -classes)), p::ew(Ew::greater_equal, at, num(at, classes)));
+        Tensor own = p::take_along_axis(y, p::select(absent, num(at, 0), at), y.rank() - 1);
         if (is_floating(y.dtype())) own = p::select(p::ew(Ew::isnan, own), num(own, -kInf), own);
         Tensor larger = p::reduce_sum(as(p::ew(Ew::greater, y, own), DType::Int32), Ints{y.rank() - 1});
-        return p::ew(Ew::less, larger, num(larger, static_cast<double>(k)));
+        Tensor in = p::ew(Ew::less, larger, num(larger, static_cast<double>(k)));
+        return p::ew(Ew::logical_and, in, p::ew(Ew::logical_not, p::reshape(absent, t.shape())));
       },
       targets, predictions);
 }

@@ -14,11 +14,14 @@ static Tensor at_least(const Tensor& x, double v) { return p::ew(Ew::maximum, x,
 static Tensor at_most(const Tensor& x, double v) { return p::select(p::ew(Ew::greater_equal, x, num(x, v)), num(x, v), x); }
 static Tensor above(const Tensor& x, double v) { return p::ew(Ew::greater, x, num(x, v)); }
 
+/// Bools beside whole numbers are whole numbers.
+static Tensor counted(const Tensor& a) { return a.dtype() == DType::Bool ? as(a, DType::Int32) : a; }
 Tensor relu(const Tensor& x) {
-  return unary("Relu", x, [](const Tensor& a) { return at_least(a, 0); });
+  return unary("Relu", x, [](const Tensor& a) { return at_least(counted(a), 0); });
 }
+/// The 6 is a float in Keras.
 Tensor relu6(const Tensor& x) {
-  return unary("Relu6", x, [](const Tensor& a) { return at_most(at_least(a, 0), 6); });
+  return unary("Relu6", x, [](const Tensor& a) { return at_most(at_least(as_float(a), 0), 6); });
 }
 Tensor sigmoid(const Tensor& x) {
   return unary("Sigmoid", x, [](const Tensor& a) { return e1(Ew::sigmoid, as_float(a)); });
@@ -26,7 +29,8 @@ Tensor sigmoid(const Tensor& x) {
 Tensor sparse_sigmoid(const Tensor& x) {
   return unary("SparseSigmoid", x, [](const Tensor& a) {
     Tensor f = as_float(a);
-    return p::mul(at_most(at_least(p::add(f, 1.0), 0), 2), 0.5);
+    // Clipped, not selected: at the bounds the gradient is shared.
+    return p::mul(p::ew(Ew::minimum, p::ew(Ew::maximum, num(f, 0), p::add(f, 1.0)), num(f, 2)), 0.5);
   });
 }
 Tensor softplus(const Tensor& x) {
@@ -67,7 +71,10 @@ Tensor hard_sigmoid(const Tensor& x) {
 Tensor hard_silu(const Tensor& x) { return unary("HardSilu", x, hard_silu_of); }
 Tensor hard_swish(const Tensor& x) { return hard_silu(x); }
 Tensor hard_tanh(const Tensor& x) {
-  return unary("HardTanh", x, [](const Tensor& a) { return at_most(p::select(p::ew(Ew::less_equal, a, num(a, -1)), num(a, -1), a), 1); });
+  return unary("HardTanh", x, [](const Tensor& a0) {
+    Tensor a = counted(a0);
+    return p::select(above(a, 1), num(a, 1), p::select(p::ew(Ew::less, a, num(a, -1)), num(a, -1), a));
+  });
 }
 /// x above 0, else alpha·(e^(x/scale) - 1); the exponential never sees a positive number.
 static Tensor exponential_below(const Tensor& f, double alpha, double scale) {
@@ -161,7 +168,12 @@ Tensor threshold(const Tensor& x, double threshold, double default_value) {
       [&] {
         return ArgDict{kw("threshold", threshold), kw("default_value", default_value)};
       },
-      [=](const Tensor& a) { return p::select(above(a, threshold), a, num(a, default_value)); }, x);
+      [=](const Tensor& a) {
+        // A value with a fraction makes floats of whole numbers.
+        Tensor t = std::trunc(default_value) == default_value ? counted(a) : as_float(a);
+        return p::select(above(counted(a), threshold), t, num(t, default_value));
+      },
+      x);
 }
 
 // Written as reductions that keep their axes: fusion makes one pass of them.
@@ -203,9 +215,14 @@ Tensor sparsemax(const Tensor& x, int axis) {
         Tensor k = p::reduce_sum(as(support, f.dtype()), Ints{along}, true);
         // Keras sums the running sums here, not the numbers.
         Tensor last = p::reduce_sum(p::select(support, running, num(f, 0)), Ints{along}, true);
-        return at_least(p::sub(f, p::div(p::add(last, -1.0), k)), 0);
+        return p::ew(Ew::maximum, num(f, 0), p::sub(f, p::div(p::add(last, -1.0), k)));
       },
       x);
+}
+static bool can_broadcast(const Shape& a, const Shape& b) {
+  for (int i = -1; i >= -std::min(a.rank(), b.rank()); --i)
+    if (a[i] >= 0 && b[i] >= 0 && a[i] != b[i] && a[i] != 1 && b[i] != 1) return false;
+  return true;
 }
 std::pair<Tensor, Tensor> polar(const Tensor& abs_, const Tensor& angle) {
   return frame(
@@ -213,6 +230,7 @@ std::pair<Tensor, Tensor> polar(const Tensor& abs_, const Tensor& angle) {
       [](const Tensor& r, const Tensor& t) {
         DType type = float_type(promote(r, t));
         Tensor length = as(r, type), turn = as(t, type);
+        if (abstract_trace() && !can_broadcast(r.shape(), t.shape())) return std::pair<Tensor, Tensor>(length, length);  // Keras doesn't look
         return std::pair<Tensor, Tensor>(p::mul(length, e1(Ew::cos, turn)), p::mul(length, e1(Ew::sin, turn)));
       },
       abs_, angle);

@@ -63,6 +63,14 @@ Tensor convolve(const Tensor& x, const Tensor& kernel, const Frame& f, const Siz
   if (spec.groups > 1 && kernel.shape().back() % spec.groups != 0)
     shape_error(f.where, "the filters can't be split into groups", "a multiple of " + std::to_string(spec.groups) + " filters",
                 kernel.shape().str());
+  bool known = true;
+  for (int i = 0; i < f.spatial; ++i) known = known && kernel.shape()[i] >= 0;
+  if (!known) {
+    Shape out{x.shape()[0]};
+    for (int i = 0; i < f.spatial; ++i) out.push_back(same ? ceil_div(x.shape()[i + 1], spec.strides[static_cast<size_t>(i)]) : None);
+    out.push_back(kernel.shape().back());
+    return shape_only(x.dtype(), out);
+  }
   Tensor y = p::conv(x, kernel, spec);
   if (y.numel() == 0 && x.numel() != 0)
     shape_error(f.where, "the convolution has an empty output", "inputs at least as large as the (dilated) kernel " + kernel.shape().str(),
@@ -320,7 +328,10 @@ Tensor fold(const Tensor& x, const Sizes& output_size, const Sizes& kernel_size,
       },
       [b, size](const Tensor& a) {
         int64_t N = a.shape()[0], CK = a.shape()[1], k = b.k[0] * b.k[1], H = count_blocks(size[0], b, 0), W = count_blocks(size[1], b, 1);
-        // In Keras it is the reshape of the backend that refuses, with a TypeError.
+        if (abstract_trace() && CK >= 0 && CK % k)
+          shape_error("fold", "the columns do not hold whole blocks", "a multiple of " + std::to_string(k) + " on axis 1", a.shape().str());
+        if (abstract_trace()) return shape_only(a.dtype(), Shape{N, CK < 0 ? None : CK / k, size[0], size[1]});
+        // With numbers it is the reshape of Keras' backend that refuses, with a TypeError.
         auto refuse = [&](const char* what, const std::string& expected) {
           throw TypeError(ErrorText{.what = what, .where = "fold", .expected = expected, .received = a.shape().str()}.str());
         };

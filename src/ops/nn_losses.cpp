@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <keras/ops/math.h>
+#include <keras/ops/linalg.h>
 #include <keras/ops/nn.h>
 #include <keras/ops/numpy.h>
 
@@ -89,6 +90,7 @@ Tensor sparse_categorical_crossentropy(const Tensor& target, const Tensor& outpu
         int along = axis_of(axis, o, "sparse_categorical_crossentropy");
         Tensor log_prob = log_probabilities(o, from_logits, along);
         int64_t classes = o.shape()[along];
+        if (is_half(log_prob.dtype())) log_prob = as(log_prob, DType::Float32);  // the classes are float32 in Keras
         Tensor hot = one_hot(y, classes < 0 ? 1 : classes, along, log_prob.dtype());
         return p::neg(p::reduce_sum(p::mul(hot, log_prob), Ints{along}));
       },
@@ -142,7 +144,7 @@ std::pair<Tensor, Tensor> moments(const Tensor& x, const Axes& axes, bool keepdi
       x);
 }
 Tensor normalize(const Tensor& x, const Axes& axis, double order, std::optional<double> epsilon) {
-  if (order < 1 || (std::isfinite(order) && order != std::floor(order)))
+  if (!(order >= 1) || !std::isfinite(order) || order != std::floor(order))
     throw ValueError(
         ErrorText{.what = "`order` must be a whole number of at least 1", .where = "normalize", .received = float_repr(order)}.str());
   double eps = epsilon.value_or(config::epsilon());
@@ -159,10 +161,8 @@ Tensor normalize(const Tensor& x, const Axes& axis, double order, std::optional<
           Tensor inverse = p::ew(Ew::rsqrt, p::reduce_sum(p::ew(Ew::square, f), axes, true));
           return p::mul(f, p::ew(Ew::minimum, inverse, num(f, 1 / eps)));
         }
-        Tensor size = p::ew(Ew::abs, f), norm;
-        if (std::isinf(order)) norm = p::reduce(p::reduce_max_prim, size, axes, true);
-        else if (order == 1) norm = p::reduce_sum(size, axes, true);
-        else norm = p::ew(Ew::pow, p::reduce_sum(p::ew(Ew::pow, size, num(f, order)), axes, true), num(f, 1 / order));
+        // Along one axis the norm of vectors; two axes, or none of a matrix, are the norm of matrices, as keras.ops.norm has them.
+        Tensor norm = abstract_trace() ? p::reduce_sum(f, axes, true) : ops::norm(f, order, axis, true);
         return p::div(f, p::ew(Ew::maximum, norm, num(f, eps)));
       },
       x);

@@ -138,7 +138,7 @@ Tensor clip(const Tensor& x, const Tensor& x_min, const Tensor& x_max) {
     if (hi0.defined()) given.push_back(hi0);
     DType t = promote(given);
     a = as(a, t);
-    if (lo0.defined()) a = p::ew(Ew::maximum, a, as(lo0, t));
+    if (lo0.defined()) a = p::ew(Ew::maximum, as(lo0, t), a);  // in this order 0 is no relu: the gradient is shared at the bound
     if (hi0.defined()) a = p::ew(Ew::minimum, a, as(hi0, t));
     return a;
   };
@@ -258,6 +258,33 @@ static Tensor ew2_bits(Ew op, const Tensor& a, const Tensor& b) {
                         .str());
   return p::ew(op, x, y);
 }
+/// A plain number with a fraction is a float32 to the functions that ask converted tensors for their dtypes.
+static Tensor firm(const Tensor& t) { return t.weak() && is_floating(t.dtype()) ? Tensor::full({}, t.item(), DType::Float32) : t; }
+/// Whole numbers over 0 as JAX has them: all bits set, and one less where something is left.
+static Tensor floor_quotient(const Tensor& a, const Tensor& b) {
+  Tensor r = ew2_int(Ew::floor_div, a, b);
+  if (is_floating(r.dtype()) || (b.is_concrete() && b.rank() == 0 && b.item() != 0)) return r;
+  Tensor x = as(a, r.dtype()), y = as(b, r.dtype()), over_zero;
+  if (is_unsigned(r.dtype())) over_zero = num(r, std::exp2(8.0 * static_cast<double>(dtype_size(r.dtype()))) - 1);
+  else over_zero = p::select(p::ew(Ew::equal, x, num(x, 0)), num(r, -1), num(r, -2));
+  return p::select(p::ew(Ew::equal, y, num(y, 0)), over_zero, r);
+}
+/// The neighbour among half-width floats: one step in their bits, which are sign and magnitude.
+static Tensor next_float(const Tensor& a, const Tensor& b) {
+  DType t = float_type(promote(a, b));
+  Tensor x = as(a, t), y = as(b, t);
+  if (!is_half(t)) return p::ew(Ew::nextafter, x, y);
+  if (abstract_trace()) return shape_only(t, broadcast_shapes(x.shape(), y.shape()));
+  Shape s = broadcast_shapes(x.shape(), y.shape());
+  x = p::broadcast_to(x, s), y = p::broadcast_to(y, s);
+  Tensor up = p::ew(Ew::greater, y, x), zero = num(x, 0);
+  Tensor grows = p::ew(Ew::equal, up, p::ew(Ew::greater, x, zero));
+  Tensor bits = p::bitcast(x, DType::Int16), one = num(bits, 1), smallest = p::select(up, one, num(bits, -32767));
+  Tensor next = p::bitcast(p::add(bits, p::select(grows, one, num(bits, -1))), t);
+  next = p::select(p::ew(Ew::equal, x, zero), p::bitcast(smallest, t), next);
+  next = p::select(p::ew(Ew::equal, x, y), y, next);
+  return p::select(p::ew(Ew::logical_or, ew1(Ew::isnan, x), ew1(Ew::isnan, y)), p::add(x, y), next);
+}
 #define BINARY(fn, Cls, expr)                                                          \
   Tensor fn(const Tensor& x1, const Tensor& x2) {                                      \
     return binary(Cls, x1, x2, [](const Tensor& a, const Tensor& b) { return expr; }); \
@@ -267,14 +294,19 @@ BINARY(subtract, "Subtract", ew2_int(Ew::sub, a, b))
 BINARY(multiply, "Multiply", ew2_bool(Ew::mul, Ew::logical_and, a, b))
 BINARY(divide, "Divide", ew2_float(Ew::div, a, b))
 BINARY(true_divide, "TrueDivide", ew2_float(Ew::div, a, b))
-BINARY(floor_divide, "FloorDivide", ew2_int(Ew::floor_div, a, b))
+BINARY(floor_divide, "FloorDivide", floor_quotient(a, b))
 BINARY(mod, "Mod", ew2_int(Ew::mod, a, b))
 BINARY(fmod, "Fmod", ew2_int(Ew::fmod, a, b))
 BINARY(power, "Power", ew2_int(Ew::pow, a, b))
-BINARY(maximum, "Maximum", ew2_bool(Ew::maximum, Ew::logical_or, a, b))
+// A constant 0 goes in front: behind, it makes a relu, which has another gradient where both are 0.
+static Tensor larger(const Tensor& a, const Tensor& b) {
+  bool zero = b.is_concrete() && b.rank() == 0 && b.item() == 0;
+  return zero ? ew2_bool(Ew::maximum, Ew::logical_or, b, a) : ew2_bool(Ew::maximum, Ew::logical_or, a, b);
+}
+BINARY(maximum, "Maximum", larger(a, b))
 BINARY(minimum, "Minimum", ew2_bool(Ew::minimum, Ew::logical_and, a, b))
-BINARY(arctan2, "Arctan2", ew2_float(Ew::atan2, a, b))
-BINARY(nextafter, "Nextafter", ew2_float(Ew::nextafter, a, b))
+BINARY(arctan2, "Arctan2", ew2_float(Ew::atan2, firm(a), firm(b)))
+BINARY(nextafter, "Nextafter", next_float(a, b))
 BINARY(equal, "Equal", ew2(Ew::equal, a, b))
 BINARY(not_equal, "NotEqual", ew2(Ew::not_equal, a, b))
 BINARY(less, "Less", ew2_int(Ew::less, a, b))
@@ -319,10 +351,10 @@ Tensor hypot(const Tensor& x1, const Tensor& x2) {
     DType t = float_type(promote(a, b));
     Tensor x = ew1(Ew::abs, as(a, t)), y = ew1(Ew::abs, as(b, t));
     Tensor large = p::ew(Ew::maximum, x, y), small = p::ew(Ew::minimum, x, y);
-    Tensor zero = p::ew(Ew::equal, large, num(x, 0)), endless = ew1(Ew::isinf, large);
+    Tensor zero = p::ew(Ew::equal, large, num(x, 0)), endless = p::ew(Ew::logical_or, ew1(Ew::isinf, x), ew1(Ew::isinf, y));
     Tensor ratio = p::div(small, p::select(zero, num(x, 1), large));
     Tensor r = p::mul(large, ew1(Ew::sqrt, p::add(ew1(Ew::square, ratio), 1.0)));
-    return p::select(endless, large, p::select(zero, num(x, 0), r));
+    return p::select(endless, num(x, std::numeric_limits<double>::infinity()), p::select(zero, num(x, 0), r));
   });
 }
 static Tensor log_of_sum(const Tensor& a, const Tensor& b, double base) {
@@ -334,16 +366,17 @@ static Tensor log_of_sum(const Tensor& a, const Tensor& b, double base) {
   return p::select(ew1(Ew::isnan, delta), p::add(x, y), p::add(large, gain));
 }
 Tensor logaddexp(const Tensor& x1, const Tensor& x2) {
-  return binary("Logaddexp", x1, x2, [](const Tensor& a, const Tensor& b) { return log_of_sum(a, b, std::numbers::e); });
+  return binary("Logaddexp", x1, x2, [](const Tensor& a, const Tensor& b) { return log_of_sum(firm(a), firm(b), std::numbers::e); });
 }
 Tensor logaddexp2(const Tensor& x1, const Tensor& x2) {
-  return binary("Logaddexp2", x1, x2, [](const Tensor& a, const Tensor& b) { return log_of_sum(a, b, 2); });
+  return binary("Logaddexp2", x1, x2, [](const Tensor& a, const Tensor& b) { return log_of_sum(firm(a), firm(b), 2); });
 }
 Tensor heaviside(const Tensor& x1, const Tensor& x2) {
   return binary("Heaviside", x1, x2, [](const Tensor& a, const Tensor& b) {
     DType t = float_type(promote(a, b));
     Tensor x = as(a, t), y = as(b, t), zero = num(x, 0);
-    return p::select(p::ew(Ew::less, x, zero), zero, p::select(p::ew(Ew::greater, x, zero), num(x, 1), y));
+    Tensor step = p::select(p::ew(Ew::less, x, zero), zero, p::select(p::ew(Ew::greater, x, zero), num(x, 1), y));
+    return p::select(ew1(Ew::isnan, x), x, step);
   });
 }
 Tensor ldexp(const Tensor& x1, const Tensor& x2) {

@@ -147,30 +147,28 @@ static Tensor picked(const Tensor& x, const std::vector<Index>& key, const Tenso
   bool any_tensor = false;
   size_t next = 0;
   for (const Index& k : key) {
-    std::visit(
-        [&](const auto& v) {
-          using T = std::decay_t<decltype(v)>;
-          if constexpr (std::is_same_v<T, int64_t>) items.push_back({.kind = Item::Int, .i = v}), ++consumed;
-          else if constexpr (std::is_same_v<T, Slice>) items.push_back({.kind = Item::Cut, .slice = v}), ++consumed;
-          else if constexpr (std::is_same_v<T, NewAxisType>) items.push_back({.kind = Item::New});
-          else if constexpr (std::is_same_v<T, EllipsisType>) {
-            if (ellipsis >= 0) throw ValueError("an index key may hold one Ellipsis");
-            ellipsis = static_cast<int>(items.size());
-          } else {
-            const Tensor& t = tensors.at(next++);
-            any_tensor = true;
-            if (t.dtype() == DType::Bool) {
-              for (const Tensor& place : true_places(t)) items.push_back({.kind = Item::Tens, .t = place}), ++consumed;
-            } else {
-              if (!is_integer(t.dtype()))
-                throw TypeError(
-                    ErrorText{.what = "an index tensor must hold integers or bools", .where = "get_item", .received = dtype_name(t.dtype())}
-                        .str());
-              items.push_back({.kind = Item::Tens, .t = t}), ++consumed;
-            }
-          }
-        },
-        k.value());
+    switch (k.kind) {
+      case Index::Kind::Number: items.push_back({.kind = Item::Int, .i = k.number}), ++consumed; break;
+      case Index::Kind::Slice: items.push_back({.kind = Item::Cut, .slice = k.slice}), ++consumed; break;
+      case Index::Kind::NewAxis: items.push_back({.kind = Item::New}); break;
+      case Index::Kind::Ellipsis:
+        if (ellipsis >= 0) throw ValueError("an index key may hold one Ellipsis");
+        ellipsis = static_cast<int>(items.size());
+        break;
+      case Index::Kind::Tensor: {
+        const Tensor& t = tensors.at(next++);
+        any_tensor = true;
+        if (t.dtype() == DType::Bool) {
+          for (const Tensor& place : true_places(t)) items.push_back({.kind = Item::Tens, .t = place}), ++consumed;
+        } else {
+          if (!is_integer(t.dtype()))
+            throw TypeError(
+                ErrorText{.what = "an index tensor must hold integers or bools", .where = "get_item", .received = dtype_name(t.dtype())}
+                    .str());
+          items.push_back({.kind = Item::Tens, .t = t}), ++consumed;
+        }
+      }
+    }
   }
   if (consumed > x.rank())
     shape_error("get_item", "there are more indices than axes", "at most " + std::to_string(x.rank()), std::to_string(consumed));
@@ -240,22 +238,19 @@ static Tensor picked(const Tensor& x, const std::vector<Index>& key, const Tenso
 Tensor get_item(const Tensor& x, const std::vector<Index>& key) {
   Tensors tensors;
   for (const Index& k : key)
-    if (const Tensor* t = std::get_if<Tensor>(&k.value())) tensors.push_back(*t);
+    if (k.kind == Index::Kind::Tensor) tensors.push_back(k.tensor);
   return frame(
       "GetItem",
       [&] {
         List l;
         for (const Index& k : key)
-          std::visit(
-              [&](const auto& v) {
-                using T = std::decay_t<decltype(v)>;
-                if constexpr (std::is_same_v<T, int64_t>) l.push_back(v);
-                else if constexpr (std::is_same_v<T, Slice>) l.push_back(slice_value(v));
-                else if constexpr (std::is_same_v<T, EllipsisType>) l.push_back("...");
-                else if constexpr (std::is_same_v<T, NewAxisType>) l.push_back(nullptr);
-                else l.push_back("tensor");
-              },
-              k.value());
+          switch (k.kind) {
+            case Index::Kind::Number: l.push_back(k.number); break;
+            case Index::Kind::Slice: l.push_back(slice_value(k.slice)); break;
+            case Index::Kind::Ellipsis: l.push_back("..."); break;
+            case Index::Kind::NewAxis: l.push_back(nullptr); break;
+            case Index::Kind::Tensor: l.push_back("tensor"); break;
+          }
         return ArgDict{kw("key", Value(l))};
       },
       [key, symbolic = x.is_symbolic()](const Tensor& a, const Tensors& ts) { return picked(a, key, ts, symbolic); }, x, tensors);

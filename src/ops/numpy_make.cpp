@@ -1,5 +1,6 @@
 // What lives here: keras.ops' NumPy functions that make tensors from sizes and numbers.
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include <keras/ops/core.h>
@@ -56,6 +57,7 @@ static Tensor band(int64_t n, int64_t m, int64_t k, Ew compare, DType dtype) {
   return as(p::ew(compare, p::add(row, static_cast<double>(k)), col), dtype);
 }
 Tensor eye(int64_t N, std::optional<int64_t> M, int64_t k, OptDType dtype) {
+  if (N < 0 || M.value_or(0) < 0) shape_error("eye", "a size is negative", "0 or more", Shape{N, M.value_or(N)}.str());
   return band(N, M.value_or(N), k, Ew::equal, dtype.value_or(config::floatx_dtype()));
 }
 Tensor identity(int64_t n, OptDType dtype) { return eye(n, {}, 0, dtype); }
@@ -74,7 +76,10 @@ Tensor arange(Number start, std::optional<Number> stop, Number step, OptDType dt
   int64_t n = std::max<int64_t>(0, static_cast<int64_t>(std::ceil((stop->value - start.value) / step.value)));
   Tensor out = Tensor::empty(DType::Float64, Shape{n});
   double* v = out.mutable_data<double>();
-  for (int64_t i = 0; i < n; ++i) v[i] = start.value + static_cast<double>(i) * step.value;
+  double first = start.value, by = step.value;
+  // Whole numbers are counted from the first two of them, as NumPy does.
+  if (is_integer(t)) first = std::trunc(start.value), by = std::trunc(start.value + step.value) - first;
+  for (int64_t i = 0; i < n; ++i) v[i] = first + static_cast<double>(i) * by;
   return out.astype(t);
 }
 
@@ -127,6 +132,8 @@ std::pair<Tensor, Tensor> linspace_with_step(const Tensor& start, const Tensor& 
       },
       [=](const Tensor& a, const Tensor& b) {
         auto [line, step] = spaced(a, b, num, endpoint);
+        // Of one point or none there is no step.
+        if (num <= (endpoint ? 1 : 0)) step = Tensor::full({}, std::numeric_limits<double>::quiet_NaN(), line.dtype());
         return std::pair<Tensor, Tensor>(finish(line, dtype, axis, line.dtype()), step);
       },
       start, stop);
@@ -168,6 +175,9 @@ Tensor array(const Tensor& x, OptDType dtype) {
       "Array", [&] { return ArgDict{kw("dtype", dtype)}; }, [dtype](const Tensor& a) { return dtype ? as(a, *dtype) : a; }, x);
 }
 Tensor vander(const Tensor& x, std::optional<int64_t> N, bool increasing) {
+  if (N && *N < 0)
+    throw ValueError(
+        ErrorText{.what = "`N` must not be negative", .where = "vander", .expected = "0 or more", .received = std::to_string(*N)}.str());
   return frame(
       "Vander",
       [&] {
@@ -256,6 +266,7 @@ Tensor view(const Tensor& x, OptDType dtype) {
       "View", [&] { return ArgDict{kw("dtype", dtype)}; },
       [dtype](const Tensor& a) {
         DType to = dtype.value_or(a.dtype());
+        if (to == DType::Bool && a.dtype() != DType::Bool) return as_bool(view(a, DType::UInt8));  // any byte that is not 0
         size_t from_size = dtype_size(a.dtype()), to_size = dtype_size(to);
         if (from_size == to_size) return p::bitcast(a, to);
         Shape s = a.shape();

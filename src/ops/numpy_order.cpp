@@ -82,7 +82,7 @@ Tensor digitize(const Tensor& x, const Tensor& bins) {
         int64_t n = b.shape()[0];
         if (n < 2) return places(b, a, true);
         auto falling = [&] {
-          Tensor r = places(p::reverse(b, Ints{0}), a, false);
+          Tensor r = places(p::reverse(b, Ints{0}), a, true);
           return p::sub(num(r, static_cast<double>(n)), r);
         };
         Tensor first = p::slice_axis(b, 0, 0, 1), last = p::slice_axis(b, 0, n - 1, n);
@@ -146,7 +146,8 @@ std::pair<Tensor, Tensor> histogram(const Tensor& x, int64_t bins, std::optional
         Tensor a = flatten(as_float(a0));
         Tensor low, high;
         if (range) low = num(a, range->first), high = num(a, range->second);
-        else if (a.shape()[0] == 0) low = num(a, 0), high = num(a, 1);
+        else if (a.shape()[0] == 0)
+          shape_error("histogram", "an empty vector has no range of its own", "`range`, or at least one element", a0.shape().str());
         else low = p::reduce(p::reduce_min_prim, a, Ints{0}), high = p::reduce(p::reduce_max_prim, a, Ints{0});
         Tensor same = p::ew(Ew::equal, low, high);
         Tensor from = p::select(same, p::add(low, -0.5), low), to = p::select(same, p::add(high, 0.5), high);
@@ -198,6 +199,21 @@ Groups group_rows(const std::vector<double>& v, int64_t rows, int64_t width) {
   }
   return g;
 }
+/// The distinct elements of a vector in a trace, cut or filled to `size`: values, first occurrences, the group of each element, counts.
+Tensors distinct(const Tensor& v, int64_t size, const Tensor& fill) {
+  int64_t n = v.shape()[0];
+  Tensor order = argsort(v), ranked = p::gather(v, order, 0), start = Tensor::full({1}, 1, DType::Int32);
+  Tensor opens = as(p::ew(Ew::not_equal, p::slice_axis(ranked, 0, 1, n), p::slice_axis(ranked, 0, 0, n - 1)), DType::Int32);
+  Tensor group = p::add(p::cumulative(p::cumsum_prim, p::concat(Tensors{start, opens}, 0), 0), -1.0);
+  Tensor inverse = p::scatter_add(order, group, 0, n), counts = p::scatter_add(inverse, p::broadcast_to(num(group, 1), group.shape()), 0, n);
+  Tensor k = iota(DType::Int32, Shape{size}, 0), there = p::ew(Ew::less_equal, k, p::slice_axis(group, 0, n - 1, n));
+  // What is too many repeats the first one.
+  Tensor at = p::select(there, p::ew(Ew::minimum, places(group, k, false), num(k, static_cast<double>(n - 1))), num(k, 0));
+  Tensor index = p::gather(order, at, 0), values = p::gather(v, index, 0);
+  if (fill.defined()) values = p::select(there, values, as(fill, v.dtype()));
+  Tensor numbers = p::select(there, p::gather(counts, p::ew(Ew::minimum, k, num(k, static_cast<double>(n - 1))), 0), num(k, 0));
+  return {values, index, inverse, numbers};
+}
 }  // namespace
 Unique unique(const Tensor& x, bool sorted, bool return_index, bool return_inverse, bool return_counts, std::optional<int> axis,
               std::optional<int64_t> size, const Tensor& fill_value) {
@@ -216,10 +232,15 @@ Unique unique(const Tensor& x, bool sorted, bool return_index, bool return_inver
         Tensor lines = axis ? move_axis(a, along, 0) : flatten(a);
         Shape s = lines.shape();
         if (!a.is_concrete()) {
+          if (!abstract_trace() && size && lines.rank() == 1 && s[0] > 0) {
+            Tensors r = distinct(lines, *size, fill);
+            if (!axis) r[2] = p::reshape(r[2], a.shape());
+            return r;
+          }
           if (!abstract_trace())
             throw ValueError(ErrorText{.what = "the size of the result depends on the numbers",
                                        .where = "unique",
-                                       .expected = "a concrete tensor",
+                                       .expected = "a concrete tensor, or `size` and a vector",
                                        .received = a.str()}
                                  .str());
           int64_t n = size.value_or(None);

@@ -47,9 +47,26 @@ static Tensor matrix_product(const Tensor& x, const Tensor& y) {
 }
 Tensor matmul(const Tensor& x1, const Tensor& x2) { return binary("Matmul", x1, x2, matrix_product); }
 
+/// Unlike those of matmul and einsum, sums of 8-bit integers stay such.
 static Tensor contracted(const Tensor& x, const Tensor& y, Ints cx, Ints cy) {
   auto [a, b] = factors(x, y);
-  return finish(p::dot(a, b, std::move(cx), std::move(cy)), product_type(x, y, a.dtype()));
+  Tensor r = finish(p::dot(a, b, std::move(cx), std::move(cy)), product_type(x, y, a.dtype()));
+  return x.dtype() == DType::Int8 && y.dtype() == DType::Int8 ? as(r, DType::Int8) : r;
+}
+/// The same for calls that Keras does not check while only shapes are asked for: what doesn't fit shows when there are numbers.
+static Tensor contracted_later(const Tensor& x, const Tensor& y, const Ints& cx, const Ints& cy) {
+  bool fit = cx.size() == cy.size();
+  for (size_t i = 0; fit && i < cx.size(); ++i)
+    fit = compatible(Shape{x.shape()[static_cast<int>(cx[i])]}, Shape{y.shape()[static_cast<int>(cy[i])]});
+  if (fit || !abstract_trace()) return contracted(x, y, cx, cy);
+  Shape out;
+  auto add_free = [&out](const Tensor& t, const Ints& taken) {
+    for (int i = 0; i < t.rank(); ++i)
+      if (std::find(taken.begin(), taken.end(), i) == taken.end()) out.push_back(t.shape()[i]);
+  };
+  add_free(x, cx), add_free(y, cy);
+  bool bytes = x.dtype() == DType::Int8 && y.dtype() == DType::Int8;
+  return shape_only(bytes ? DType::Int8 : product_type(x, y, factors(x, y).first.dtype()), out);
 }
 Tensor dot(const Tensor& x1, const Tensor& x2) {
   return binary("Dot", x1, x2, [](const Tensor& a, const Tensor& b) {
@@ -64,7 +81,7 @@ Tensor inner(const Tensor& x1, const Tensor& x2) {
   });
 }
 Tensor vdot(const Tensor& x1, const Tensor& x2) {
-  return binary("Vdot", x1, x2, [](const Tensor& a, const Tensor& b) { return contracted(flatten(a), flatten(b), Ints{0}, Ints{0}); });
+  return binary("Vdot", x1, x2, [](const Tensor& a, const Tensor& b) { return contracted_later(flatten(a), flatten(b), {0}, {0}); });
 }
 Tensor outer(const Tensor& x1, const Tensor& x2) {
   return binary("Outer", x1, x2, [](const Tensor& a, const Tensor& b) {
@@ -78,7 +95,7 @@ Tensor tensordot(const Tensor& x1, const Tensor& x2, int axes) {
         if (axes < 0 || axes > a.rank() || axes > b.rank())
           shape_error("tensordot", "more axes than the tensors have", "at most " + std::to_string(std::min(a.rank(), b.rank())),
                       std::to_string(axes));
-        return contracted(a, b, p::iota_axes(axes, a.rank() - axes), p::iota_axes(axes));
+        return contracted_later(a, b, p::iota_axes(axes, a.rank() - axes), p::iota_axes(axes));
       },
       x1, x2);
 }
@@ -92,7 +109,7 @@ Tensor tensordot(const Tensor& x1, const Tensor& x2, const std::vector<int>& axe
         Ints ca, cb;
         for (int i : axes1) ca.push_back(axis_of(i, a, "tensordot"));
         for (int i : axes2) cb.push_back(axis_of(i, b, "tensordot"));
-        return contracted(a, b, ca, cb);
+        return contracted_later(a, b, ca, cb);
       },
       x1, x2);
 }
@@ -392,7 +409,8 @@ Tensor cross(const Tensor& x1, const Tensor& x2, int axisa, int axisb, int axisc
                                      : drop_axes(p::slice_axis(t, last, i, i + 1), Ints{last});
         };
         auto z = p::sub(p::mul(at(a, 0), at(b, 1)), p::mul(at(a, 1), at(b, 0)));
-        if (na == 2 && nb == 2) return z;
+        // Of two unknown lengths Keras says that they are 2.
+        if ((na == 2 && nb == 2) || (na < 0 && nb < 0)) return z;
         auto third = [&](const Tensor& t, int64_t n) { return n == 2 ? num(t, 0) : at(t, 2); };
         Tensor az = third(a, na), bz = third(b, nb);
         Tensor vx = p::sub(p::mul(at(a, 1), bz), p::mul(az, at(b, 1))), vy = p::sub(p::mul(az, at(b, 0)), p::mul(at(a, 0), bz));
@@ -422,7 +440,6 @@ Tensor correlate(const Tensor& x1, const Tensor& x2, std::string_view mode) {
         bool turned = n < m;
         if (turned) std::swap(a, b), std::swap(n, m);
         int64_t lo = mode == "full" ? m - 1 : mode == "same" ? m / 2 : 0, hi = mode == "full" ? m - 1 : mode == "same" ? m - m / 2 - 1 : 0;
-        if (turned && mode == "same") std::swap(lo, hi);
         p::ConvSpec spec{{1}, {1}, {lo}, {hi}, 1};
         Tensor r = p::reshape(p::conv(p::reshape(a, {1, n, 1}), p::reshape(b, {m, 1, 1}), spec), Shape{n + lo + hi - m + 1});
         return turned ? p::reverse(r, Ints{0}) : r;
@@ -433,16 +450,17 @@ Tensor corrcoef(const Tensor& x) {
   return unary("Corrcoef", x, [](const Tensor& a0) {
     Tensor a = as_float(a0);
     if (a.rank() == 0) return p::div(a, a);
-    bool vector = a.rank() == 1;
+    // Keras says of an unknown number of observations that the result has as many columns: not known.
+    if (a.rank() == 2 && a.shape()[1] < 0) return shape_only(a.dtype(), Shape{a.shape()[0], None});
     if (a.rank() > 2) shape_error("corrcoef", "corrcoef takes a vector or a matrix", "rank 1 or 2", a.shape().str());
-    if (vector) a = p::reshape(a, Shape{1, a.shape()[0]});
+    if (a.rank() == 1) a = p::reshape(a, Shape{1, a.shape()[0]});
     Tensor centered = p::sub(a, mean(a, 1, true));
     Tensor c = p::dot(centered, centered, Ints{1}, Ints{1});
     Tensor d = p::ew(Ew::sqrt, diagonal(c));
     int64_t n = a.shape()[0];
     Tensor r = p::div(p::div(c, p::reshape(d, Shape{n, 1})), p::reshape(d, Shape{1, n}));
     r = p::ew(Ew::minimum, p::ew(Ew::maximum, r, num(r, -1)), num(r, 1));
-    return vector ? p::reshape(r, Shape{}) : r;
+    return n == 1 ? p::reshape(r, Shape{}) : r;
   });
 }
 Tensor cdist(const Tensor& x, const Tensor& y) {

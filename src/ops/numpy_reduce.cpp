@@ -275,8 +275,9 @@ static Tensor nanmean_of(const Tensor& x, const Ints& axes, bool keepdims) {
 static Tensor nanvar_of(const Tensor& x, const Ints& axes, bool keepdims) {
   if (!is_floating(x.dtype())) return var_of(x, axes, keepdims);
   Tensor f = is_half(x.dtype()) ? as(x, DType::Float32) : x;
-  Tensor centered = p::sub(f, nanmean_of(f, axes, true));
-  return as(p::div(p::reduce_sum(without_nan(p::ew(Ew::square, centered), 0), axes, keepdims), numbers_there(f, axes, keepdims, f.dtype())),
+  // What is no number is left out; infinities spoil the result.
+  Tensor centered = p::select(p::ew(Ew::isnan, f), num(f, 0), p::sub(f, nanmean_of(f, axes, true)));
+  return as(p::div(p::reduce_sum(p::ew(Ew::square, centered), axes, keepdims), numbers_there(f, axes, keepdims, f.dtype())),
             x.dtype());
 }
 static Tensor nanextremum_of(bool max, const Tensor& x, const Ints& axes, bool keepdims) {
@@ -325,8 +326,12 @@ static Tensor running(const char* cls, const Tensor& x, std::optional<int> axis,
         Tensor t = axis ? a : flatten(a);
         int along = axis ? axis_of(*axis, a, cls) : 0;
         if (skip_nan) t = without_nan(t, product ? 1 : 0);
-        t = as(t, dtype.value_or(t.dtype() == DType::Bool ? DType::Int32 : t.dtype()));
-        return p::cumulative(product ? p::cumprod_prim : p::cumsum_prim, t, along);
+        DType to = dtype.value_or(t.dtype());
+        t = as(t, to);
+        if (to != DType::Bool) return p::cumulative(product ? p::cumprod_prim : p::cumsum_prim, t, along);
+        // Bools are counted; who asks for bools gets them.
+        Tensor r = p::cumulative(product ? p::cumprod_prim : p::cumsum_prim, as(t, DType::Int32), along);
+        return dtype ? as_bool(r) : r;
       },
       x);
 }
@@ -342,6 +347,10 @@ static std::pair<Tensor, Tensor> neighbours(const Tensor& x, int axis) {
   return {p::slice_axis(x, axis, 1, p::kToEnd), p::slice_axis(x, axis, 0, n - 1)};
 }
 Tensor diff(const Tensor& a, int n, int axis) {
+  if (n < 0)
+    throw ValueError(
+        ErrorText{.what = "the order of differences is negative", .where = "diff", .expected = "0 or more", .received = std::to_string(n)}
+            .str());
   return frame(
       "Diff",
       [&] {
@@ -350,7 +359,7 @@ Tensor diff(const Tensor& a, int n, int axis) {
       [=](const Tensor& x) {
         int along = axis_of(axis, x, "diff");
         Tensor t = x;
-        for (int i = 0; i < n; ++i) {
+        for (int i = 0; i < n && t.shape()[along] != 0; ++i) {
           auto [next, before] = neighbours(t, along);
           t = t.dtype() == DType::Bool ? p::ew(Ew::not_equal, next, before) : p::sub(next, before);
         }

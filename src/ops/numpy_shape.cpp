@@ -112,6 +112,8 @@ Tensor squeeze(const Tensor& x, const Axes& axis) {
       x);
 }
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {
+  if (x.is_concrete() && !shape.is_static() && !abstract_trace())
+    shape_error("broadcast_to", "the shape is not known", "sizes of 0 or more", shape.str());
   return frame(
       "BroadcastTo", [&] { return ArgDict{kw("shape", shape)}; }, [shape](const Tensor& a) { return p::broadcast_to(a, shape); }, x);
 }
@@ -246,6 +248,9 @@ static Tensors cut(const Tensor& x, const Sizes& at, int axis, bool even, const 
     for (int64_t i = 0; i < k; ++i) bounds.push_back(bounds.back() + small + (i < more ? 1 : 0));
   } else {
     for (int64_t i : at.list()) {
+      if (even && (i < bounds.back() || (n >= 0 && i > n)))
+        shape_error(where, "a part would have a negative size",
+                    "rising positions inside axis " + std::to_string(along) + " of " + x.shape().str(), Shape(at.list()).str());
       if (i < 0 && n >= 0) i = std::max<int64_t>(0, i + n);
       bounds.push_back(n >= 0 ? std::min(i, n) : i);
     }
@@ -282,7 +287,7 @@ static Tensors cut_axis(const char* cls, const Tensor& x, const Sizes& at, int a
       x);
 }
 Tensors hsplit(const Tensor& x, const Sizes& at) { return cut_axis("Hsplit", x, at, 1, 1, "hsplit"); }
-Tensors vsplit(const Tensor& x, const Sizes& at) { return cut_axis("Vsplit", x, at, 0, 2, "vsplit"); }
+Tensors vsplit(const Tensor& x, const Sizes& at) { return cut_axis("Vsplit", x, at, 0, 1, "vsplit"); }
 Tensors dsplit(const Tensor& x, const Sizes& at) { return cut_axis("Dsplit", x, at, 2, 3, "dsplit"); }
 
 // ---- repeating, turning

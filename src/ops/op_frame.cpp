@@ -5,6 +5,19 @@
 
 namespace keras {
 
+Axes::Axes(std::initializer_list<int> axes) : given_(true), v_(axes) {}
+Axes::Axes(std::vector<int> axes) : given_(true), v_(std::move(axes)) {}
+Axes::Axes(const std::optional<int>& axis) : given_(axis.has_value()), single_(given_) {
+  if (axis) v_ = {*axis};
+}
+Sizes::Sizes(std::initializer_list<int64_t> v) : v_(v) {}
+Sizes::Sizes(std::vector<int64_t> v) : v_(std::move(v)) {}
+Sizes::Sizes(const std::vector<int>& v) : v_(v.begin(), v.end()) {}
+Sizes::Sizes(const Shape& s) : v_(s.dims()) {}
+PadWidth::PadWidth(std::initializer_list<Pair> v) : v_(v) {}
+PadWidth::PadWidth(std::vector<Pair> v) : v_(std::move(v)) {}
+Index::Index(Tensor t) : kind(Kind::Tensor), tensor(std::move(t)) {}
+
 std::vector<int64_t> Axes::resolve(int rank, const char* where) const {
   std::vector<int64_t> r;
   if (all()) {

@@ -1,10 +1,14 @@
 // What lives here: fusion. Epilogues move into dots and convolutions; what is elementwise, with the reductions of its rows and
 // columns, is grouped into clusters, each of which becomes one tile program.
 #include <algorithm>
+#include <cctype>
+#include <cmath>
 #include <cstdlib>
 #include <map>
 #include <set>
+#include <string_view>
 
+#include "passes/parts.h"
 #include "passes/passes.h"
 
 namespace keras::passes {
@@ -19,33 +23,57 @@ using ir::Node;
 
 namespace {
 
+// An activation as the layers write it: a small expression of one value. "v" is that value, "@" any number, the activation's alpha.
+struct ActivationForm {
+  const char *text, *act;
+};
+constexpr ActivationForm kActivations[] = {
+    {"maximum(v,0)", "relu"},
+    {"select(greater_equal(maximum(v,0),6),6,maximum(v,0))", "relu6"},
+    {"minimum(maximum(v,0),6)", "relu6"},
+    {"select(greater_equal(v,0),v,mul(v,@))", "relu"},
+    {"tanh(v)", "tanh"},
+    {"sigmoid(v)", "sigmoid"},
+    {"mul(v,sigmoid(v))", "swish"},
+    {"mul(mul(v,0.5),add(erf(mul(v,0.707107)),1))", "gelu"},
+    {"mul(v,mul(add(tanh(mul(add(v,mul(mul(square(v),v),0.044715)),0.797885)),1),0.5))", "gelu_tanh"},
+    {"select(greater(v,0),v,mul(expm1(select(greater(v,0),0,v)),@))", "elu"},
+    {"select(greater(v,0),v,expm1(select(greater(v,0),0,v)))", "elu"},
+    {"mul(v,div(select(greater_equal(maximum(add(v,3),0),6),6,maximum(add(v,3),0)),6))", "hard_swish"},
+    {"mul(v,mul(select(greater_equal(maximum(add(v,3),0),6),6,maximum(add(v,3),0)),0.166667))", "hard_swish"},
+};
+constexpr size_t kMostActivationNodes = 10;
+
 class EpilogueFuser {
  public:
-  explicit EpilogueFuser(const Graph& from) : from_(from), uses_(from.num_values(), 0), map_(from.num_values(), -1) {
-    for (const Node& n : from.nodes())
-      for (ValueId v : n.inputs) ++uses_[static_cast<size_t>(v)];
-    for (ValueId v : from.outputs) uses_[static_cast<size_t>(v)] += 2;
+  explicit EpilogueFuser(const Graph& from) : from_(from), uses_(from.num_values(), 0), users_(from.num_values()), map_(from.num_values(), -1) {
+    for (size_t i = 0; i < from.nodes().size(); ++i)
+      for (ValueId v : from.nodes()[i].inputs) {
+        ++uses_[static_cast<size_t>(v)];
+        auto& users = users_[static_cast<size_t>(v)];
+        if (users.empty() || users.back() != static_cast<int>(i)) users.push_back(static_cast<int>(i));
+      }
+    for (ValueId v : from.outputs) uses_[static_cast<size_t>(v)] += 2, users_[static_cast<size_t>(v)].push_back(kOutside);
   }
   Graph run() {
     // A dot is emitted where the last node of its epilogue stands, so that all its operands are there.
     std::vector<int> host(from_.nodes().size(), -1);  // node → the dot it became part of
-    std::vector<int> last(from_.nodes().size(), -1);
-    std::map<int, std::vector<int>> chain;
+    std::map<int, std::pair<int, Chain>> chains;      // its last node → the dot, and the rest
     for (size_t i = 0; i < from_.nodes().size(); ++i) {
       const Node& n = from_.nodes()[i];
       if (!n.prim->is("dot") && !n.prim->is("conv")) continue;
       if (!is_floating(from_.type(n.outputs[0]).dtype)) continue;
-      std::vector<int> members = follow(static_cast<int>(i));
-      if (members.empty()) continue;
+      Chain chain = follow(static_cast<int>(i));
+      if (chain.members.empty()) continue;
       // The sum of two products belongs to the first; the second is an operand of it.
-      if (std::any_of(members.begin(), members.end(), [&](int m) { return host[static_cast<size_t>(m)] >= 0; })) continue;
-      for (int m : members) host[static_cast<size_t>(m)] = static_cast<int>(i);
+      if (std::any_of(chain.members.begin(), chain.members.end(), [&](int m) { return host[static_cast<size_t>(m)] >= 0; })) continue;
+      for (int m : chain.members) host[static_cast<size_t>(m)] = static_cast<int>(i);
       host[i] = static_cast<int>(i);
-      chain[members.back()] = members;
+      chains.emplace(chain.members.back(), std::pair(static_cast<int>(i), chain));
     }
     for (ValueId p : from_.params()) map_[static_cast<size_t>(p)] = to_.add_param(from_.type(p));
     for (size_t i = 0; i < from_.nodes().size(); ++i) {
-      if (auto it = chain.find(static_cast<int>(i)); it != chain.end()) emit_chain(host[i], it->second);
+      if (auto it = chains.find(static_cast<int>(i)); it != chains.end()) emit_chain(it->second.first, it->second.second);
       else if (host[i] < 0) copy(from_.nodes()[i]);
     }
     for (ValueId v : from_.outputs) to_.outputs.push_back(map_[static_cast<size_t>(v)]);
@@ -53,63 +81,107 @@ class EpilogueFuser {
   }
 
  private:
-  int only_user(ValueId v, int after) const {
+  static constexpr int kOutside = 1 << 30;  // who uses the graph's results
+
+  // What follows a product: nodes in their order, the operands among them, and the value that is left.
+  struct Chain {
+    std::vector<int> members;
+    ValueId bias = -1, add = -1, result = -1;
+    const char* act = nullptr;
+    double alpha = 0;
+  };
+
+  int only_user(ValueId v) const {
     if (uses_[static_cast<size_t>(v)] != 1) return -1;
-    for (size_t i = static_cast<size_t>(after) + 1; i < from_.nodes().size(); ++i)
-      for (ValueId u : from_.nodes()[i].inputs)
-        if (u == v) return static_cast<int>(i);
-    return -1;
-  }
-  bool number(ValueId v, double want) const {
-    const Literal* l = from_.literal(v);
-    double x;
-    return l && l->uniform(&x) && x == want;
+    return users_[static_cast<size_t>(v)].front();
   }
   bool is_bias(ValueId v, const Shape& out) const {
     const Shape& s = from_.type(v).shape;
     if (s.rank() < 1 || out.rank() < 1 || s.back() != out.back()) return false;
     return s.numel() == out.back() && !from_.literal(v);
   }
-  std::vector<int> follow(int root) const {
-    std::vector<int> members;
+  Chain follow(int root) const {
+    Chain c;
     ValueId v = from_.nodes()[static_cast<size_t>(root)].outputs[0];
     const Shape& out = from_.type(v).shape;
-    if (out.numel() == 0) return members;
-    int user = only_user(v, root);
-    auto shape_kept = [&](int n) { return from_.type(from_.nodes()[static_cast<size_t>(n)].outputs[0]).shape == out; };
-    if (user >= 0 && shape_kept(user)) {
+    if (out.numel() == 0) return c;
+    auto addition = [&]() -> const Node* {
+      int user = only_user(v);
+      if (user < 0) return nullptr;
       const Node& n = from_.nodes()[static_cast<size_t>(user)];
-      if (n.prim->ew == Ew::add && (is_bias(n.inputs[n.inputs[0] == v], out))) {
-        members.push_back(user);
-        v = n.outputs[0];
-        user = only_user(v, user);
+      return n.prim->ew == Ew::add && from_.type(n.outputs[0]).shape == out ? &n : nullptr;
+    };
+    auto other = [&](const Node& n) { return n.inputs[n.inputs[0] == v]; };
+    auto take = [&](const Node& n, ValueId* operand) {
+      *operand = other(n);
+      c.members.push_back(from_.value(n.outputs[0]).node);
+      v = n.outputs[0];
+    };
+    if (const Node* n = addition(); n && is_bias(other(*n), out)) take(*n, &c.bias);
+    if (const Node* n = addition(); n && other(*n) != v && from_.type(other(*n)) == from_.type(v) && !from_.literal(other(*n))) {
+      take(*n, &c.add);
+    }
+    c.result = v;
+    activation(v, &c);
+    return c;
+  }
+
+  // The longest expression of v alone that swallows v and is one of kActivations.
+  void activation(ValueId v, Chain* chain) const {
+    std::vector<int> inside;
+    auto is_inside = [&](int n) { return std::find(inside.begin(), inside.end(), n) != inside.end(); };
+    auto swallowed = [&](ValueId u) { return std::all_of(users_[static_cast<size_t>(u)].begin(), users_[static_cast<size_t>(u)].end(), is_inside); };
+    size_t members = chain->members.size();
+    std::set<int> open(users_[static_cast<size_t>(v)].begin(), users_[static_cast<size_t>(v)].end());
+    while (!open.empty() && inside.size() < kMostActivationNodes) {
+      int at = *open.begin();
+      open.erase(open.begin());
+      if (at == kOutside) return;
+      const Node& n = from_.nodes()[static_cast<size_t>(at)];
+      if (!n.prim->is_ew() || n.outputs.size() != 1 || from_.type(n.outputs[0]).shape != from_.type(v).shape) return;
+      for (ValueId u : n.inputs) {
+        const ir::ValueInfo& info = from_.value(u);
+        if (u != v && !from_.literal(u) && (info.node < 0 || !is_inside(info.node))) return;
+      }
+      inside.push_back(at);
+      ValueId result = n.outputs[0];
+      for (int u : users_[static_cast<size_t>(result)]) open.insert(u);
+      bool closed = swallowed(v);
+      for (int m : inside)
+        if (ValueId u = from_.nodes()[static_cast<size_t>(m)].outputs[0]; u != result) closed = closed && swallowed(u);
+      if (!closed || from_.type(result).dtype != from_.type(v).dtype) continue;
+      for (const ActivationForm& form : kActivations) {
+        const char* text = form.text;
+        double alpha = form.act == std::string_view("elu") ? 1 : 0;
+        if (!written_as(result, v, &text, &alpha) || *text) continue;
+        chain->act = form.act, chain->alpha = alpha, chain->result = result;
+        chain->members.resize(members);
+        chain->members.insert(chain->members.end(), inside.begin(), inside.end());
       }
     }
-    if (user >= 0 && shape_kept(user)) {
-      const Node& n = from_.nodes()[static_cast<size_t>(user)];
-      if (n.prim->ew == Ew::add) {
-        ValueId other = n.inputs[n.inputs[0] == v];
-        if (other != v && from_.type(other) == from_.type(v) && !from_.literal(other)) {
-          members.push_back(user);
-          v = n.outputs[0];
-          user = only_user(v, user);
-        }
-      }
+  }
+  // Whether u, an expression of v, reads as the text, which is stepped over.
+  bool written_as(ValueId u, ValueId v, const char** text, double* alpha) const {
+    if (u == v) return *(*text)++ == 'v' && !std::isalpha(static_cast<unsigned char>(**text));
+    if (const ir::Literal* l = from_.literal(u)) {
+      double x;
+      if (!l->uniform(&x)) return false;
+      if (**text == '@') return ++*text, *alpha = x, true;
+      char* end = nullptr;
+      double want = std::strtod(*text, &end);
+      if (end == *text) return false;
+      *text = end;
+      return std::abs(x - want) <= 1e-5 * std::abs(want);  // the texts carry six digits
     }
-    if (user >= 0 && shape_kept(user)) {
-      const Node& n = from_.nodes()[static_cast<size_t>(user)];
-      bool relu = n.prim->ew == Ew::maximum && n.inputs[0] == v && number(n.inputs[1], 0);
-      if (relu || n.prim->ew == Ew::tanh || n.prim->ew == Ew::sigmoid) members.push_back(user);
-      if (relu) {
-        v = n.outputs[0];
-        int next = only_user(v, user);
-        if (next >= 0 && shape_kept(next)) {
-          const Node& m = from_.nodes()[static_cast<size_t>(next)];
-          if (m.prim->ew == Ew::minimum && m.inputs[0] == v && number(m.inputs[1], 6)) members.push_back(next);
-        }
-      }
+    const Node& n = *from_.producer(u);
+    std::string_view name = n.prim->name;
+    if (std::string_view(*text).substr(0, name.size()) != name) return false;
+    *text += name.size();
+    for (size_t i = 0; i < n.inputs.size(); ++i) {
+      if (*(*text)++ != (i == 0 ? '(' : ',')) return false;
+      if (!written_as(n.inputs[i], v, text, alpha)) return false;
     }
-    return members;
+    return *(*text)++ == ')';
   }
   void copy(const Node& n) {
     std::vector<ValueId> in;
@@ -117,36 +189,31 @@ class EpilogueFuser {
     to_.emit(*n.prim, std::move(in), n.attrs);
     for (size_t i = 0; i < n.outputs.size(); ++i) map_[static_cast<size_t>(n.outputs[i])] = to_.nodes().back().outputs[i];
   }
-  void emit_chain(int root, const std::vector<int>& members) {
+  void emit_chain(int root, const Chain& c) {
     const Node& dot = from_.nodes()[static_cast<size_t>(root)];
     std::vector<ValueId> in;
     for (ValueId v : dot.inputs) in.push_back(map_[static_cast<size_t>(v)]);
     Attrs attrs = dot.attrs;
-    ValueId v = dot.outputs[0];
-    for (int m : members) {
-      const Node& n = from_.nodes()[static_cast<size_t>(m)];
-      // What follows an addition may have one operand only.
-      bool residual = n.prim->ew == Ew::add && (attrs.find("bias") || !is_bias(n.inputs[n.inputs[0] == v], from_.type(v).shape));
-      if (residual) {
-        in.push_back(map_[static_cast<size_t>(n.inputs[n.inputs[0] == v])]);
-        attrs.set("add", int64_t{1});
-      } else if (n.prim->ew == Ew::add) {
-        ValueId bias = map_[static_cast<size_t>(n.inputs[n.inputs[0] == v])];
-        int64_t size = to_.type(bias).shape.numel();
-        if (to_.type(bias).shape.rank() != 1) bias = to_.emit(ir::primitive("reshape"), {bias}, Attrs{{"shape", Ints{size}}});
-        in.push_back(bias);
-        attrs.set("bias", int64_t{1});
-      } else {
-        attrs.set("act", std::string(n.prim->ew == Ew::maximum ? "relu" : n.prim->ew == Ew::minimum ? "relu6" : n.prim->name));
-      }
-      v = n.outputs[0];
+    if (c.bias >= 0) {
+      ValueId bias = map_[static_cast<size_t>(c.bias)];
+      int64_t size = to_.type(bias).shape.numel();
+      if (to_.type(bias).shape.rank() != 1) bias = to_.emit(ir::primitive("reshape"), {bias}, Attrs{{"shape", Ints{size}}});
+      in.push_back(bias);
+      attrs.set("bias", int64_t{1});
     }
-    map_[static_cast<size_t>(v)] = to_.emit(*dot.prim, std::move(in), std::move(attrs));
+    if (c.add >= 0) {
+      in.push_back(map_[static_cast<size_t>(c.add)]);
+      attrs.set("add", int64_t{1});
+    }
+    if (c.act) attrs.set("act", std::string(c.act));
+    if (c.alpha != 0) attrs.set("alpha", c.alpha);
+    map_[static_cast<size_t>(c.result)] = to_.emit(*dot.prim, std::move(in), std::move(attrs));
   }
 
   const Graph& from_;
   Graph to_;
   std::vector<int> uses_;
+  std::vector<std::vector<int>> users_;
   std::vector<ValueId> map_;
 };
 
@@ -464,15 +531,27 @@ Graph fuse(const Graph& graph) {
 }
 
 Graph optimize(const Graph& graph, const std::vector<char>& steady) {
-  Graph g = simplify(graph);
+  Graph g = simplify(g_fusion ? attention(graph) : graph);
   verify(g, "simplify");
   if (!g_fusion) return g;
+  g = join_projections(g);
+  verify(g, "join_projections");
   if (std::find(steady.begin(), steady.end(), char{1}) != steady.end()) {
     g = simplify(fold(g, steady));
     verify(g, "fold");
+    g = simplify(by_parts(g, steady));
+    verify(g, "by parts");
   }
   g = fuse(g);
   verify(g, "fuse");
+  g = recompute(g);
+  verify(g, "recompute");
+  g = views(g);
+  verify(g, "views");
+  g = sparse_updates(g);
+  verify(g, "sparse updates");
+  g = loops_together(g);
+  verify(g, "loops together");
   return g;
 }
 

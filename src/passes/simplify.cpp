@@ -155,6 +155,39 @@ class Simplifier {
     return emit(ir::primitive("pad"), {joined, to_.constant(out.dtype, 0)}, Attrs{{"lo", lo}, {"hi", hi}, {"interior", interior}});
   }
 
+  // Rows of a table in another order of the indices' axes are read in that order: the indices are transposed instead. -1 where rows are
+  // transposed themselves.
+  ValueId transposed_gather(ValueId gathered, const Ints& perm) {
+    const Node* p = to_.producer(gathered);
+    if (!p || !p->prim->is("gather") || p->attrs.i("axis") != 0) return -1;
+    const size_t k = to_.type(p->inputs[1]).shape.size();
+    if (!moves_first(perm, k)) return -1;
+    const ValueId table = p->inputs[0], indices = p->inputs[1];
+    Attrs attrs = p->attrs;
+    Ints first(perm.begin(), perm.begin() + static_cast<std::ptrdiff_t>(k)), order = first;
+    if (attrs.find("order"))
+      for (size_t i = 0; i < k; ++i) order[i] = attrs.ints("order")[static_cast<size_t>(first[i])];
+    attrs.set("order", order);
+    return emit(ir::primitive("gather"), {table, emit(ir::primitive("transpose"), {indices}, Attrs{{"perm", first}})}, attrs);
+  }
+  // The same for the gradient of such a read.
+  void transposes_into_scatter(std::vector<ValueId>& in, const Attrs& attrs) {
+    const Node* p = to_.producer(in[1]);
+    const size_t k = to_.type(in[0]).shape.size();
+    if (attrs.i("axis") != 0 || !p || !p->prim->is("transpose") || !moves_first(p->attrs.ints("perm"), k)) return;
+    const Ints& perm = p->attrs.ints("perm");
+    Ints back(k);
+    for (size_t i = 0; i < k; ++i) back[static_cast<size_t>(perm[i])] = static_cast<int64_t>(i);
+    in[1] = p->inputs[0];
+    in[0] = emit(ir::primitive("transpose"), {in[0]}, Attrs{{"perm", back}});
+  }
+  // Does the permutation move the first k axes among themselves alone?
+  static bool moves_first(const Ints& perm, size_t k) {
+    for (size_t i = k; i < perm.size(); ++i)
+      if (perm[i] != static_cast<int64_t>(i)) return false;
+    return k >= 2 && k <= perm.size();
+  }
+
   // Zeros around the spatial axes are a convolution's own padding.
   void padding_into_conv(std::vector<ValueId>& in, Attrs& attrs) {
     const Node* p = to_.producer(in[0]);
@@ -226,8 +259,14 @@ class Simplifier {
         map_[static_cast<size_t>(n.outputs[0])] = emit(ir::primitive("reshape"), in, Attrs{{"shape", out.shape.dims()}});
         return;
       }
+      if (ValueId rows = transposed_gather(in[0], perm); rows >= 0) {
+        map_[static_cast<size_t>(n.outputs[0])] = rows;
+        return;
+      }
     } else if (name == "dot") {
       transposes_into_dot(in, attrs);
+    } else if (name == "scatter_add") {
+      transposes_into_scatter(in, attrs);
     } else if (name == "conv" || name == "conv_backward_filter") {
       padding_into_conv(in, attrs);
     }

@@ -1,9 +1,14 @@
 // What lives here: reverse-mode differentiation of a graph. The rule of each primitive stands with the primitive.
 #include <fmt/format.h>
 
+#include <unordered_map>
+
+#include "passes/attention.h"
 #include "passes/passes.h"
 
 namespace keras::passes {
+
+using ir::Ints;
 
 std::vector<ValueId> inline_graph(Graph& into, const Graph& graph, const std::vector<ValueId>& args) {
   std::vector<ValueId> map(graph.num_values(), -1);
@@ -25,7 +30,56 @@ static ValueId add_up(Graph& g, ValueId a, ValueId b) {
   return a < 0 ? b : b < 0 ? a : g.emit(add, {a, b});
 }
 
-std::vector<ValueId> vjp(Graph& g, const std::vector<ValueId>& ys, const std::vector<ValueId>& cotangents, const std::vector<ValueId>& wrt) {
+namespace {
+
+/// The attentions that one node can differentiate, by the node that makes their result.
+std::unordered_map<int, AttentionSite> whole_attentions(const Graph& g, const std::vector<ValueId>& ys, const std::vector<ValueId>& wrt,
+                                                        const std::vector<char>& depends) {
+  std::unordered_map<int, AttentionSite> out;
+  for (AttentionSite& s : find_attentions(g, ys, wrt)) {
+    const auto needed = [&](size_t i) { return depends[static_cast<size_t>(s.inputs[i])] != 0; };
+    bool any = needed(0) || needed(1) || needed(2), bias = false;
+    for (size_t i = 3; i < s.inputs.size(); ++i) bias |= needed(i);
+    for (const auto& [prim, v] : s.q_scales) any |= depends[static_cast<size_t>(v)] != 0;
+    if (any && !bias) out.emplace(g.value(s.y).node, std::move(s));
+  }
+  return out;
+}
+
+/// Appends the attention of a site and its gradient, and gives the cotangents of q, k, v and the scales of q to `add`.
+template <class Add> void differentiate(Graph& g, const AttentionSite& s, ValueId cotangent, Add add) {
+  static const ir::Primitive &mul = ir::primitive("mul"), &div = ir::primitive("div"), &neg = ir::primitive("neg"),
+                             &reduce_sum = ir::primitive("reduce_sum"), &reshape = ir::primitive("reshape");
+  std::vector<ValueId> scales;
+  for (const auto& [prim, v] : s.q_scales) scales.push_back(v);
+  const std::vector<ValueId> q = emit_attention(g, s, s.inputs, scales);
+  const std::vector<ValueId> made = g.nodes().back().outputs;
+  std::vector<ValueId> in{q.back(), s.inputs[1], s.inputs[2], made[0], made[1], cotangent};
+  in.insert(in.end(), s.inputs.begin() + 3, s.inputs.end());
+  g.emit(ir::primitive("attention_backward"), std::move(in), s.form.attrs());
+  const std::vector<ValueId> back = g.nodes().back().outputs;
+  add(s.inputs[1], back[1]);
+  add(s.inputs[2], back[2]);
+  ValueId dq = back[0];
+  for (size_t i = scales.size(); i-- > 0;) {
+    const ir::Primitive& prim = *s.q_scales[i].first;
+    const bool product = prim.ew == ir::Ew::mul;
+    const ValueId by = g.emit(reshape, {scales[i]}, ir::Attrs{{"shape", Ints{}}});
+    Ints axes;
+    for (int a = 0; a < g.type(dq).shape.rank(); ++a) axes.push_back(a);
+    ValueId share = g.emit(reduce_sum, {g.emit(mul, {dq, q[product ? i : i + 1]})}, ir::Attrs{{"axes", axes}, {"keepdims", int64_t{0}}});
+    if (!product) share = g.emit(neg, {g.emit(div, {share, by})});
+    const Shape shape = g.type(scales[i]).shape;
+    add(scales[i], g.emit(reshape, {share}, ir::Attrs{{"shape", shape.dims()}}));
+    dq = g.emit(prim, {dq, by});
+  }
+  add(s.inputs[0], dq);
+}
+
+}  // namespace
+
+std::vector<ValueId> vjp(Graph& g, const std::vector<ValueId>& ys, const std::vector<ValueId>& cotangents, const std::vector<ValueId>& wrt,
+                         bool whole) {
   std::vector<char> depends(g.num_values(), 0);
   for (ValueId v : wrt) depends[static_cast<size_t>(v)] = 1;
   size_t count = g.nodes().size();
@@ -34,6 +88,8 @@ std::vector<ValueId> vjp(Graph& g, const std::vector<ValueId>& ys, const std::ve
     for (ValueId v : n.inputs) d |= depends[static_cast<size_t>(v)];
     for (ValueId v : n.outputs) depends[static_cast<size_t>(v)] |= d && is_floating(g.type(v).dtype);
   }
+  std::unordered_map<int, AttentionSite> attentions;
+  if (whole && fusion()) attentions = whole_attentions(g, ys, wrt, depends);
   // Rules append nodes and values (and a scan's rule appends outputs to its own node), so cotangents grow with the graph.
   std::vector<ValueId> ct(g.num_values(), -1);
   auto at = [&](ValueId v) -> ValueId& {
@@ -43,6 +99,15 @@ std::vector<ValueId> vjp(Graph& g, const std::vector<ValueId>& ys, const std::ve
   for (size_t i = 0; i < ys.size(); ++i)
     if (depends[static_cast<size_t>(ys[i])]) at(ys[i]) = add_up(g, at(ys[i]), cotangents[i]);
   for (size_t i = count; i-- > 0;) {
+    if (const auto site = attentions.find(static_cast<int>(i)); site != attentions.end()) {
+      if (const ValueId cotangent = at(site->second.y); cotangent >= 0)
+        differentiate(g, site->second, cotangent, [&](ValueId to, ValueId by) {
+          if (!depends[static_cast<size_t>(to)]) return;
+          const ValueId sum = add_up(g, at(to), by);
+          at(to) = sum;
+        });
+      continue;
+    }
     const ir::Primitive& prim = *g.nodes()[i].prim;
     ir::VjpRequest r{g, g.nodes()[i].inputs, g.nodes()[i].outputs, g.nodes()[i].attrs, {}, {}, static_cast<int>(i)};
     bool any_wanted = false, any_cotangent = false;

@@ -48,7 +48,8 @@ extern const Primitive sort_prim, argsort_prim, top_k_prim, searchsorted_prim;
 extern const Primitive dot_prim, conv_prim, conv_backward_input_prim, conv_backward_filter_prim;
 extern const Primitive max_pool_prim, avg_pool_prim, max_pool_backward_prim, avg_pool_backward_prim;
 extern const Primitive gather_prim, scatter_add_prim, take_along_axis_prim, scatter_add_along_axis_prim, gather_nd_prim, scatter_nd_prim;
-extern const Primitive random_prim, split_key_prim, random_gamma_prim, random_beta_prim, random_binomial_prim, scan_prim, cluster_prim;
+extern const Primitive random_prim, split_key_prim, random_gamma_prim, random_beta_prim, random_binomial_prim, scan_prim, together_prim, cluster_prim, scatter_cluster_prim, attention_prim,
+    attention_backward_prim;
 extern const Primitive cholesky_prim, triangular_solve_prim, lu_prim, qr_prim, eigh_prim, eig_prim, svd_prim;
 
 template <class H> H emit1(const Primitive& prim, const std::vector<H>& in, Attrs attrs = {}) {

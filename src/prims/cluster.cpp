@@ -1,5 +1,7 @@
-// What lives here: the fused cluster, whose body becomes one tile program. Made only by the fusion pass.
-#include "cpu/tile_program.h"
+// What lives here: the fused cluster, whose body becomes one tile program. Made only by the passes of fusion: elementwise nodes and
+// reductions; slices of parameters, which are read where they lie; concats as outputs, whose parts are written where they belong.
+#include "prims/cluster.h"
+
 #include "prims/build.h"
 
 namespace keras::prims {
@@ -18,23 +20,47 @@ static std::vector<Type> infer_cluster(TypeSpan, const Attrs& a) {
   return out;
 }
 
-static engine::KernelPtr cluster_kernel(const KernelRequest& r) {
-  const Graph& body = r.attrs().graph("body");
+static Ints row_major(const Shape& s) {
+  Ints strides(s.size(), 1);
+  for (size_t d = s.size(); d-- > 1;) strides[d - 1] = strides[d] * s[static_cast<int>(d)];
+  return strides;
+}
+
+cpu::TileSpec cluster_spec(const Graph& body, const Ints& space, int row_rank) {
   cpu::TileSpec spec;
-  spec.shape = r.attrs().ints("space");
-  spec.row_rank = static_cast<int>(r.attrs().i("row_rank"));
+  spec.shape = space;
+  spec.row_rank = row_rank;
   size_t rank = spec.shape.size();
   std::vector<int> reg(body.num_values(), -1);
-  for (ValueId p : body.params()) {
-    const Type& t = body.type(p);
+  // A parameter is an input as it is, and one more for each slice of it that the body takes.
+  auto add_input = [&](ValueId v, int buffer, DType dtype, const Shape& shape, const Ints& memory, int64_t offset) {
     Ints strides(rank, 0);
-    int64_t stride = 1;
-    for (int d = t.shape.rank() - 1; d >= 0; --d) {
-      if (t.shape[d] != 1) strides[rank - static_cast<size_t>(t.shape.rank() - d)] = stride;
-      stride *= t.shape[d];
+    for (int d = 0; d < shape.rank(); ++d)
+      if (shape[d] != 1) strides[rank - static_cast<size_t>(shape.rank() - d)] = memory[static_cast<size_t>(d)];
+    reg[static_cast<size_t>(v)] = static_cast<int>(spec.inputs.size());
+    spec.inputs.push_back({.dtype = dtype, .strides = strides, .buffer = buffer, .offset = offset});
+  };
+  std::vector<char> whole(body.num_values(), 0);
+  for (const Node& n : body.nodes())
+    if (!n.prim->is("slice"))
+      for (ValueId v : n.inputs) whole[static_cast<size_t>(v)] = 1;
+  std::vector<int> buffer(body.num_values(), -1);
+  for (size_t i = 0; i < body.params().size(); ++i) {
+    ValueId p = body.params()[i];
+    buffer[static_cast<size_t>(p)] = static_cast<int>(i);
+    const Type& t = body.type(p);
+    if (whole[static_cast<size_t>(p)]) add_input(p, static_cast<int>(i), t.dtype, t.shape, row_major(t.shape), 0);
+  }
+  for (const Node& n : body.nodes()) {
+    if (!n.prim->is("slice")) continue;
+    const Type& from = body.type(n.inputs[0]);
+    Ints memory = row_major(from.shape);
+    int64_t offset = 0;
+    for (size_t d = 0; d < memory.size(); ++d) {
+      offset += n.attrs.ints("starts")[d] * memory[d];
+      memory[d] *= n.attrs.ints("strides")[d];
     }
-    reg[static_cast<size_t>(p)] = static_cast<int>(spec.inputs.size());
-    spec.inputs.push_back({t.dtype, strides});
+    add_input(n.outputs[0], buffer[static_cast<size_t>(n.inputs[0])], from.dtype, body.type(n.outputs[0]).shape, memory, offset);
   }
   using Reduce = cpu::TileSpec::Reduce;
   auto reduce_of = [](const Node& n) {
@@ -49,6 +75,7 @@ static engine::KernelPtr cluster_kernel(const KernelRequest& r) {
   for (const Node& n : body.nodes()) {
     cpu::TileSpec::Instr instr{};
     ValueId out = n.outputs[0];
+    if (n.prim->is("slice") || n.prim->is("concat")) continue;
     instr.dtype = body.type(out).dtype;
     if (n.prim->is("constant")) {
       instr.kind = cpu::TileSpec::Kind::Const;
@@ -72,20 +99,37 @@ static engine::KernelPtr cluster_kernel(const KernelRequest& r) {
     reg[static_cast<size_t>(out)] = base + static_cast<int>(spec.instrs.size());
     spec.instrs.push_back(instr);
   }
-  for (ValueId v : body.outputs) {
+  for (size_t o = 0; o < body.outputs.size(); ++o) {
+    ValueId v = body.outputs[o];
+    int place = static_cast<int>(o);
+    const Node* made = body.producer(v);
+    if (made && made->prim->is("concat")) {
+      const size_t axis = static_cast<size_t>(made->attrs.i("axis"));
+      const Ints memory = row_major(body.type(v).shape);
+      int64_t offset = 0;
+      for (ValueId part : made->inputs) {
+        int r0 = reg[static_cast<size_t>(part)];
+        spec.outputs.push_back({.reg = r0, .broadcast_row = cpu::is_row_scalar(spec, r0), .strides = memory, .buffer = place, .offset = offset});
+        offset += body.type(part).shape[static_cast<int>(axis)] * memory[axis];
+      }
+      continue;
+    }
     const Node* column = nullptr;
     for (auto& [value, node] : columns)
       if (value == v) column = node;
-    if (column) spec.outputs.push_back({.reg = reg[static_cast<size_t>(column->inputs[0])], .column_reduce = true, .reduce = reduce_of(*column)});
+    if (column) spec.outputs.push_back({.reg = reg[static_cast<size_t>(column->inputs[0])], .column_reduce = true, .reduce = reduce_of(*column), .buffer = place});
     else {
       int r0 = reg[static_cast<size_t>(v)];
       bool full = body.type(v).shape == Shape(spec.shape);
-      spec.outputs.push_back({.reg = r0, .broadcast_row = full && cpu::is_row_scalar(spec, r0)});
+      spec.outputs.push_back({.reg = r0, .broadcast_row = full && cpu::is_row_scalar(spec, r0), .buffer = place});
     }
   }
-  return cpu::make_tile_program(spec);
+  return spec;
 }
 
-const Primitive cluster_prim{.name = "cluster", .infer = infer_cluster, .cpu = cluster_kernel};
+const Primitive cluster_prim{.name = "cluster", .infer = infer_cluster, .cpu = [](const KernelRequest& r) {
+                               const Attrs& a = r.attrs();
+                               return cpu::make_tile_program(cluster_spec(a.graph("body"), a.ints("space"), static_cast<int>(a.i("row_rank"))));
+                             }};
 
 }  // namespace keras::prims

@@ -41,7 +41,11 @@ template <Ew op> std::vector<ValueId> vjp(const VjpRequest& request) {
   if constexpr (op == copy) give(0, c());
   else if constexpr (op == cast) { if (is_floating(x.dtype()) && is_floating(r.out().dtype())) give(0, prims::cast(c(), x.dtype())); }
   else if constexpr (op == neg) give(0, prims::neg(c()));
-  else if constexpr (op == abs) times(un(sign, x));
+  else if constexpr (op == abs) {
+    // At 0 the slope is 1, as JAX has it: a loss of absolute errors has a gradient also where it is 0.
+    V negated = prims::neg(c());
+    give(0, prims::select(ew(greater_equal, x, k(0)), c(), negated));
+  }
   else if constexpr (op == square) times(prims::mul(x, 2.0));
   else if constexpr (op == sqrt) give(0, prims::div(prims::mul(c(), 0.5), r.out()));
   else if constexpr (op == rsqrt) times(prims::mul(prims::div(r.out(), x), -0.5));
@@ -91,17 +95,14 @@ template <Ew op> std::vector<ValueId> vjp(const VjpRequest& request) {
       give(1, prims::mul(c(), prims::mul(un(log, safe), r.out())));
     }
   } else if constexpr (op == maximum || op == minimum) {
-    // Ties share the gradient, except of a maximum with 0 (relu), where Keras' relu gives 0 to the kink.
+    // Ties share the gradient, except where the second operand is a constant 0: that is how relu is written, whose kink has gradient 0 in
+    // Keras. A maximum with 0 that is no relu has its 0 in front (ops::maximum).
     V y = r.in(1);
     constexpr Ew strict = op == maximum ? greater : less;
-    auto is_zero = [&](size_t i) {
-      const ir::Literal* l = r.r.graph.literal(r.r.inputs[i]);
-      double v = 1;
-      return op == maximum && l && l->uniform(&v) && v == 0;
-    };
-    const bool constant0 = is_zero(0), constant1 = is_zero(1);
+    const ir::Literal* l = r.r.graph.literal(r.r.inputs[1]);
+    double v = 1;
     V zero = k(0);
-    if (constant0 || constant1) {
+    if (op == maximum && l && l->uniform(&v) && v == 0) {
       if (r.wants(0)) give(0, prims::select(ew(strict, x, y), c(), zero));
       if (r.wants(1)) give(1, prims::select(ew(strict, y, x), c(), zero));
     } else {

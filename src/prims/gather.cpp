@@ -32,8 +32,10 @@ const Primitive gather_prim{.name = "gather", .infer = infer_gather,
                               return std::vector<ValueId>{scatter_add(r.in(1), r.ct(), axis_of(q.attrs), r.in(0).shape()[axis_of(q.attrs)]).id, -1};
                             },
                             .cpu = [](const KernelRequest& r) {
+                              std::vector<int> order;  // left by passes that permute the indices
+                              if (r.attrs().find("order")) order.assign(r.attrs().ints("order").begin(), r.attrs().ints("order").end());
                               return cpu::make_gather(r.out().dtype, r.in(1).dtype, r.in(0).shape, r.in(1).shape, axis_of(r.attrs()), mode_of(r.attrs()),
-                                                      r.attrs().find("where") ? r.attrs().s("where") : "gather");
+                                                      r.attrs().find("where") ? r.attrs().s("where") : "gather", order);
                             }};
 // (indices, updates) → zeros with the updates added at the indices of one axis.
 static Shape scattered(const Shape& indices, const Shape& updates, int axis, int64_t size) {

@@ -97,10 +97,28 @@ static std::vector<ValueId> vjp_cumsum(const VjpRequest& q) {
   Rule r{q};
   return {cumulative(cumsum_prim, r.ct(), static_cast<int>(q.attrs.i("axis")), !q.attrs.i("reverse"), q.attrs.i("exclusive")).id};
 }
+/// `v` moved by `by` places along an axis, forwards or (reverse) backwards from what stands behind; zeros come in.
+static V moved(const V& v, int axis, int64_t by, bool reverse) {
+  int64_t n = v.shape()[axis];
+  Ints none(v.shape().size(), 0), lo = none, hi = none;
+  (reverse ? lo : hi)[static_cast<size_t>(axis)] = by;
+  return pad(reverse ? slice_axis(v, axis, 0, n - by) : slice_axis(v, axis, by, n), scalar(v, 0), lo, hi, none);
+}
 static std::vector<ValueId> vjp_cumprod(const VjpRequest& q) {
+  // Without a division, right at zeros too: the product of the elements before one, times s with s[k] = g[k] + x[k + 1] s[k + 1], the
+  // gradients behind it with the products between. s by doubling: after each round it reaches twice as far.
   Rule r{q};
-  V s = cumulative(cumsum_prim, mul(r.ct(), r.out()), static_cast<int>(q.attrs.i("axis")), !q.attrs.i("reverse"), q.attrs.i("exclusive"));
-  return {div(s, r.in(0)).id};
+  int axis = normalize_axis(static_cast<int>(q.attrs.i("axis")), r.in(0).shape().rank());
+  bool reverse = q.attrs.i("reverse");
+  int64_t n = r.in(0).shape()[axis];
+  if (n < 0) return {r.ct().id};  // only the shape matters
+  V x = r.in(0), s = q.attrs.i("exclusive") ? moved(r.ct(), axis, std::min<int64_t>(1, n), reverse) : r.ct();
+  V between = moved(x, axis, std::min<int64_t>(1, n), reverse);
+  for (int64_t reach = 1; reach < n; reach *= 2) {
+    s = add(s, mul(between, moved(s, axis, reach, reverse)));
+    if (2 * reach < n) between = mul(between, moved(between, axis, reach, reverse));
+  }
+  return {mul(cumulative(cumprod_prim, x, axis, reverse, true), s).id};
 }
 const Primitive cumsum_prim{.name = "cumsum", .infer = same_type, .vjp = vjp_cumsum, .cpu = cumulative_kernel<cpu::ReduceOp::Sum>};
 const Primitive cumprod_prim{.name = "cumprod", .infer = same_type, .vjp = vjp_cumprod, .cpu = cumulative_kernel<cpu::ReduceOp::Prod>};

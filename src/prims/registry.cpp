@@ -2,6 +2,7 @@
 #include "prims/registry.h"
 
 #include "prims/build.h"
+#include "prims/parts.h"
 #include "prims/hash.h"
 
 namespace keras::prims {
@@ -15,7 +16,7 @@ void register_all() {
         &cummin_prim, &sort_prim, &argsort_prim, &top_k_prim, &searchsorted_prim, &dot_prim, &conv_prim, &conv_backward_input_prim,
         &conv_backward_filter_prim, &max_pool_prim, &avg_pool_prim, &max_pool_backward_prim, &avg_pool_backward_prim, &gather_prim,
         &scatter_add_prim, &take_along_axis_prim, &scatter_add_along_axis_prim, &gather_nd_prim, &scatter_nd_prim, &random_prim,
-        &split_key_prim, &hash_bins_prim, &random_gamma_prim, &random_beta_prim, &random_binomial_prim, &scan_prim, &cluster_prim, &cholesky_prim, &triangular_solve_prim, &lu_prim, &qr_prim, &eigh_prim, &eig_prim, &svd_prim};
+        &split_key_prim, &hash_bins_prim, &random_gamma_prim, &random_beta_prim, &random_binomial_prim, &scan_prim, &together_prim, &cluster_prim, &by_parts_prim, &scatter_cluster_prim, &attention_prim, &attention_backward_prim, &cholesky_prim, &triangular_solve_prim, &lu_prim, &qr_prim, &eigh_prim, &eig_prim, &svd_prim};
     for (int i = 0; i < static_cast<int>(Ew::count_); ++i) t.push_back(kEwPrims[i]);
     return t;
   }();

@@ -1,18 +1,16 @@
-// What lives here: the loop over a leading axis. Its body is a graph of its own, planned once and run per step inside the
-// kernel's scratch memory; its gradient is another scan that walks backwards.
+// What lives here: the loop over a leading axis: what it computes, and its gradient, another scan that walks backwards. Its body is a graph
+// of its own; how that runs stands in loop_kernel.cpp.
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <fmt/format.h>
 
-#include "engine/executable.h"
 #include "passes/passes.h"
 #include "prims/build.h"
+#include "prims/loop_kernel.h"
 
 namespace keras::prims {
 
 using ir::Graph;
-using ir::KernelRequest;
 using ir::Node;
 using ir::Type;
 using ir::TypeSpan;
@@ -44,97 +42,6 @@ static std::vector<Type> infer_scan(TypeSpan in, const Attrs& a) {
   }
   return out;
 }
-
-namespace {
-
-class ScanKernel : public engine::Kernel {
- public:
-  explicit ScanKernel(const KernelRequest& r)
-      : steady_(steady(r)),
-        exe_(passes::optimize(r.attrs().graph("body"), steady_), {}, steady_, /*kept_by_caller=*/true),
-        consts_(static_cast<size_t>(r.attrs().i("consts"))),
-        carries_(static_cast<size_t>(r.attrs().i("carries"))),
-        length_(r.attrs().i("length")),
-        reverse_(r.attrs().i("reverse")) {
-    auto bytes = [](const Type& t) { return static_cast<size_t>(t.shape.numel()) * dtype_size(t.dtype); };
-    const Graph& body = exe_.graph();
-    inputs_ = body.params().size();
-    outputs_ = body.outputs.size();
-    auto take = [&](size_t n) {
-      size_t at = scratch_;
-      scratch_ += (n + 63) / 64 * 64;
-      return at;
-    };
-    context_ = take(exe_.context_bytes());
-    pointers_ = take((inputs_ + outputs_) * sizeof(void*));
-    for (size_t i = 0; i < carries_; ++i) {
-      carry_bytes_.push_back(bytes(body.type(body.params()[consts_ + i])));
-      carry_at_.push_back(take(carry_bytes_[i]));
-      carry_next_.push_back(take(carry_bytes_[i]));
-    }
-    for (size_t i = consts_ + carries_; i < inputs_; ++i) {
-      x_bytes_.push_back(bytes(body.type(body.params()[i])));
-      x_at_.push_back(take(x_bytes_.back() % 64 ? x_bytes_.back() : 0));
-    }
-    for (size_t i = carries_; i < outputs_; ++i) {
-      y_bytes_.push_back(bytes(body.type(body.outputs[i])));
-      y_at_.push_back(take(y_bytes_.back() % 64 ? y_bytes_.back() : 0));
-    }
-  }
-  size_t scratch_bytes() const override { return scratch_; }
-  void run(void* const* in, void* const* out, void* scratch) const override {
-    auto* base = static_cast<std::byte*>(scratch);
-    auto** args = reinterpret_cast<void**>(base + pointers_);
-    void** results = args + inputs_;
-    exe_.init_context(base + context_);
-    for (size_t i = 0; i < consts_; ++i) args[i] = in[i];
-    exe_.settle(base + context_, args);
-    for (size_t i = 0; i < carries_; ++i) {
-      args[consts_ + i] = in[consts_ + i];
-      results[i] = base + carry_next_[i];
-    }
-    for (int64_t step = 0; step < length_; ++step) {
-      size_t t = static_cast<size_t>(reverse_ ? length_ - 1 - step : step);
-      for (size_t i = 0; i < x_bytes_.size(); ++i) {
-        auto* slice = static_cast<std::byte*>(in[consts_ + carries_ + i]) + t * x_bytes_[i];
-        bool aligned = x_bytes_[i] % 64 == 0;
-        if (!aligned) std::memcpy(base + x_at_[i], slice, x_bytes_[i]);
-        args[consts_ + carries_ + i] = aligned ? slice : base + x_at_[i];
-      }
-      for (size_t i = 0; i < y_bytes_.size(); ++i)
-        results[carries_ + i] = y_bytes_[i] % 64 ? base + y_at_[i] : static_cast<std::byte*>(out[carries_ + i]) + t * y_bytes_[i];
-      exe_.run_in(base + context_, args, results);
-      for (size_t i = 0; i < y_bytes_.size(); ++i)
-        if (y_bytes_[i] % 64) std::memcpy(static_cast<std::byte*>(out[carries_ + i]) + t * y_bytes_[i], base + y_at_[i], y_bytes_[i]);
-      for (size_t i = 0; i < carries_; ++i) {
-        void* made = results[i];
-        results[i] = args[consts_ + i] == in[consts_ + i] ? base + carry_at_[i] : args[consts_ + i];
-        args[consts_ + i] = made;
-      }
-    }
-    for (size_t i = 0; i < carries_; ++i)
-      if (out[i] != args[consts_ + i] && carry_bytes_[i]) std::memcpy(out[i], args[consts_ + i], carry_bytes_[i]);
-  }
-  const char* describe() const override { return "scan"; }
-
- private:
-  // The consts are the same in all steps: what depends on them alone is computed once a loop. Of a short loop that would not pay.
-  static std::vector<char> steady(const KernelRequest& r) {
-    std::vector<char> flags(r.attrs().graph("body").params().size(), 0);
-    if (r.attrs().i("length") > 2) std::fill_n(flags.begin(), r.attrs().i("consts"), char{1});
-    return flags;
-  }
-
-  std::vector<char> steady_;
-  engine::Executable exe_;
-  size_t consts_, carries_;
-  int64_t length_;
-  bool reverse_;
-  size_t inputs_ = 0, outputs_ = 0, scratch_ = 0, context_ = 0, pointers_ = 0;
-  std::vector<size_t> carry_bytes_, carry_at_, carry_next_, x_bytes_, x_at_, y_bytes_, y_at_;
-};
-
-}  // namespace
 
 // The joint graph of a step and its gradient is split in two: what the forward step computes and the backward step needs is stacked
 // by the forward scan (extra outputs of the node itself) and read by a scan in the other direction.
@@ -252,22 +159,38 @@ static std::vector<ValueId> vjp_scan(const VjpRequest& q) {
     bmap[static_cast<size_t>(ct)] = back->add_param(joint.type(ct));
     args.push_back(q.cotangents[i] >= 0 ? q.cotangents[i] : zeros(g.type(q.inputs[consts + i])));
   }
-  // A const's gradient that is one product of two values of the step (a weight's) is not summed step by step: both are stacked, and one
-  // product over all steps follows the loop.
-  struct Product {
-    size_t param;
-    ValueId sides[2];
-    ir::Attrs attrs;
+  // A const's gradient that is a sum of products of values of the step (a weight's) or of their sums (a bias') is not added up step by
+  // step: the values are stacked, and one product or sum over all steps follows the loop.
+  struct Term {
+    ValueId values[2];  // the second is -1 for a sum
+    const Node* node;
   };
-  std::vector<Product> products;
+  struct Whole {
+    size_t param;
+    std::vector<Term> terms;
+  };
+  std::vector<Whole> wholes;
   std::vector<size_t> summed;
   std::vector<ValueId> sum_params;
+  auto per_step = [&](ValueId v) { return static_cast<size_t>(v) >= constant_only.size() || !constant_only[static_cast<size_t>(v)]; };
+  auto collect = [&](auto&& self, ValueId v, std::vector<Term>& terms) -> bool {
+    const Node* made = joint.producer(v);
+    if (!made) return false;
+    if (made->prim->ew == ir::Ew::add && joint.type(made->inputs[0]) == joint.type(v) && joint.type(made->inputs[1]) == joint.type(v))
+      return self(self, made->inputs[0], terms) && self(self, made->inputs[1], terms);
+    while (made && made->prim->is("reshape")) made = joint.producer(made->inputs[0]);
+    if (!made) return false;
+    if (made->prim == &dot_prim && made->attrs.ints("lb").empty() && per_step(made->inputs[0]) && per_step(made->inputs[1]))
+      return terms.push_back({{made->inputs[0], made->inputs[1]}, made}), true;
+    if (made->prim == &reduce_sum_prim && per_step(made->inputs[0]) && joint.type(made->inputs[0]).dtype == joint.type(v).dtype)
+      return terms.push_back({{made->inputs[0], -1}, made}), true;
+    return false;
+  };
   for (size_t i = 0; i < consts; ++i) {
     if (wrt_of[i] < 0 || grads[static_cast<size_t>(wrt_of[i])] < 0) continue;
-    const Node* made = joint.producer(grads[static_cast<size_t>(wrt_of[i])]);
-    auto per_step = [&](ValueId v) { return static_cast<size_t>(v) >= constant_only.size() || !constant_only[static_cast<size_t>(v)]; };
-    if (made && made->prim == &dot_prim && made->attrs.ints("lb").empty() && per_step(made->inputs[0]) && per_step(made->inputs[1])) {
-      products.push_back({i, {made->inputs[0], made->inputs[1]}, made->attrs});
+    Whole whole{i, {}};
+    if (collect(collect, grads[static_cast<size_t>(wrt_of[i])], whole.terms)) {
+      wholes.push_back(std::move(whole));
       continue;
     }
     summed.push_back(i);
@@ -308,19 +231,22 @@ static std::vector<ValueId> vjp_scan(const VjpRequest& q) {
   for (size_t i = consts + carries; i < params.size(); ++i)
     if (ValueId v = grad_of(i); v >= 0) x_grads.push_back(i), back->outputs.push_back(v);
 
-  // Where the stacked side of a product is: among the residuals already, or a result of the backward loop.
-  std::vector<ValueId> extra;
-  auto side = [&](ValueId v) -> std::pair<bool, size_t> {
+  // Where the stack of a value is: among what the backward loop reads already, or a result of it.
+  const size_t first_stack = state_index.size() + summed.size();
+  auto stack_of = [&](ValueId v) -> std::pair<bool, size_t> {
     for (size_t i = 0; i < residuals.size(); ++i)
       if (residuals[i] == v) return {true, i};
-    for (size_t i = 0; i < extra.size(); ++i)
-      if (extra[i] == v) return {false, i};
-    extra.push_back(v);
-    return {false, extra.size() - 1};
+    ValueId made = bmap[static_cast<size_t>(v)];
+    for (size_t i = first_stack; i < back->outputs.size(); ++i)
+      if (back->outputs[i] == made) return {false, i};
+    back->outputs.push_back(made);
+    return {false, back->outputs.size() - 1};
   };
-  std::vector<std::array<std::pair<bool, size_t>, 2>> sides;
-  for (const Product& p : products) sides.push_back({side(p.sides[0]), side(p.sides[1])});
-  for (ValueId v : extra) back->outputs.push_back(bmap[static_cast<size_t>(v)]);
+  std::vector<std::vector<std::array<std::pair<bool, size_t>, 2>>> sides;
+  for (const Whole& w : wholes) {
+    sides.emplace_back();
+    for (const Term& t : w.terms) sides.back().push_back({stack_of(t.values[0]), t.values[1] >= 0 ? stack_of(t.values[1]) : std::pair<bool, size_t>{}});
+  }
 
   std::vector<V> in;
   for (ValueId v : args) in.push_back({&g, v});
@@ -331,20 +257,36 @@ static std::vector<ValueId> vjp_scan(const VjpRequest& q) {
   for (size_t i : state_index) result[consts + i] = out[at++].id;
   for (size_t i : summed) result[i] = out[at++].id;
   for (size_t i : x_grads) result[i] = out[at++].id;
-  for (size_t k = 0; k < products.size(); ++k) {
-    V stacks[2];
-    for (size_t s = 0; s < 2; ++s) stacks[s] = sides[k][s].first ? V{&g, stacked[sides[k][s].second]} : out[at + sides[k][s].second];
-    auto with_time = [](const Ints& axes) {  // the steps are contracted too
-      Ints r{0};
-      for (int64_t a : axes) r.push_back(a + 1);
-      return r;
-    };
-    result[products[k].param] = dot(stacks[0], stacks[1], with_time(products[k].attrs.ints("lc")), with_time(products[k].attrs.ints("rc"))).id;
+  auto with_time = [](const Ints& axes) {  // the steps are contracted too
+    Ints r{0};
+    for (int64_t a : axes) r.push_back(a + 1);
+    return r;
+  };
+  for (size_t k = 0; k < wholes.size(); ++k) {
+    V sum;
+    for (size_t i = 0; i < wholes[k].terms.size(); ++i) {
+      const Term& t = wholes[k].terms[i];
+      auto stack = [&](size_t s) { return sides[k][i][s].first ? V{&g, stacked[sides[k][i][s].second]} : out[sides[k][i][s].second]; };
+      V term = t.values[1] >= 0 ? dot(stack(0), stack(1), with_time(t.node->attrs.ints("lc")), with_time(t.node->attrs.ints("rc")))
+                                : reduce_sum(stack(0), with_time(t.node->attrs.ints("axes")));
+      term = reshape(term, joint.type(params[wholes[k].param]).shape);
+      sum = sum ? add(sum, term) : term;
+    }
+    result[wholes[k].param] = sum.id;
   }
   return result;
 }
 
 const Primitive scan_prim{.name = "scan", .infer = infer_scan, .vjp = vjp_scan,
-                          .cpu = [](const KernelRequest& r) -> engine::KernelPtr { return std::make_unique<ScanKernel>(r); }};
+                          .cpu = make_loop};
+
+// Made only by the passes.
+static std::vector<Type> infer_together(TypeSpan, const Attrs& a) {
+  const Graph& body = a.graph("body");
+  std::vector<Type> out;
+  for (ValueId v : body.outputs) out.push_back(body.type(v));
+  return out;
+}
+const Primitive together_prim{.name = "together", .infer = infer_together, .cpu = make_loops};
 
 }  // namespace keras::prims

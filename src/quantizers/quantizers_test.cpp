@@ -1,4 +1,4 @@
-// What lives here: tests of keras.quantizers' functions; the numbers are Keras 3.15's.
+// What lives here: tests of keras.quantizers; the numbers are Keras 3.15's.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -7,6 +7,7 @@
 #include <keras/core/function.h>
 #include <keras/ops.h>
 #include <keras/quantizers.h>
+#include <keras/quantizers/quantizer.h>
 
 namespace keras::quantizers {
 namespace {
@@ -79,6 +80,44 @@ TEST(Quantizers, NibblesThereAndBack) {
   EXPECT_THROW(pack_int4(a, 0, DType::Int32), ValueError);
   EXPECT_THROW(pack_int4(b), TypeError);
   EXPECT_THROW(unpack_int4(wave({2, 2}), 3), TypeError);
+}
+
+TEST(Quantizers, Objects) {
+  AbsMaxQuantizer q({.axis = {{0}}});
+  auto [levels, scale] = q(wave({2, 3}));
+  auto [want, want_scale] = abs_max_quantize(wave({2, 3}), 0);
+  EXPECT_EQ(levels.to_vector<double>(), want.to_vector<double>());
+  EXPECT_EQ(scale.shape(), (Shape{1, 3}));
+  EXPECT_EQ(q(wave({2, 3}), Axes(-1)).second.shape(), (Shape{2, 1}));
+  EXPECT_EQ(AbsMaxQuantizer()(wave({2, 3})).second.shape(), (Shape{2, 1}));
+  Value saved = Dict{{"module", "keras.quantizers"},
+                     {"class_name", "AbsMaxQuantizer"},
+                     {"config", Dict{{"value_range", List{-127, 127}}, {"epsilon", 1e-7}, {"output_dtype", "int8"}, {"axis", List{0}}}},
+                     {"registered_name", Value()}};
+  EXPECT_EQ(serialize(q), saved);
+  EXPECT_EQ(get(saved)->serialize(), saved);
+  EXPECT_EQ(get("abs_max_quantizer")->class_name(), "AbsMaxQuantizer");
+  EXPECT_EQ(get(Value()), nullptr);
+  EXPECT_THROW(get("AbsMaxQuantiser"), ValueError);
+  EXPECT_THROW(AbsMaxQuantizer({.value_range = {-300, 300}}), ValueError);
+  EXPECT_THROW(Quantizer().get_config(), NotImplementedError);
+}
+TEST(Quantizers, Configurations) {
+  Int8QuantizationConfig eight;
+  EXPECT_EQ(eight.mode(), "int8");
+  Value saved = eight.serialize();
+  EXPECT_EQ(saved.get("config").get("activation_quantizer").get("class_name"), Value("AbsMaxQuantizer"));
+  EXPECT_EQ(QuantizationConfig::get(saved)->serialize(), saved);
+  EXPECT_EQ(QuantizationConfig::get("int4")->get_config().at("block_size"), Value(128));
+  // Files from before there were groups.
+  EXPECT_TRUE(QuantizationConfig::get(Dict{{"class_name", "Int4QuantizationConfig"}, {"config", Dict{}}})->get_config().at("block_size").is_null());
+  EXPECT_EQ(QuantizationConfig::get("float8")->get_config(), Dict{});
+  auto abs_max = std::make_shared<AbsMaxQuantizer>();
+  EXPECT_THROW(Int4QuantizationConfig(nullptr, nullptr, 0), ValueError);
+  EXPECT_THROW(Int4QuantizationConfig{abs_max}, ValueError);
+  EXPECT_THROW((Int4QuantizationConfig{abs_max, nullptr, -1}), ValueError);
+  EXPECT_THROW(Int8QuantizationConfig(std::make_shared<AbsMaxQuantizer>(AbsMaxQuantizerOptions{.output_dtype = "int16"})), ValueError);
+  EXPECT_THROW(QuantizationConfig::get("int3"), ValueError);
 }
 
 }  // namespace

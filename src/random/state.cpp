@@ -130,10 +130,11 @@ Value SeedGenerator::serialize() const {
   return Dict{{"module", "keras.random"}, {"class_name", "SeedGenerator"}, {"config", get_config()}, {"registered_name", Value()}};
 }
 
+Seed::Seed(SeedGenerator generator) : has_generator_(true), generator_(std::move(generator)) {}
 Seed::Seed(const Value& config) {
   if (config.is_null()) return;
-  if (config.is_dict() && config.get("class_name") == Value("SeedGenerator")) v_ = SeedGenerator::from_config(config.get("config").as_dict());
-  else if (config.is_number()) v_ = config.as_int();
+  if (config.is_dict() && config.get("class_name") == Value("SeedGenerator")) *this = SeedGenerator::from_config(config.get("config").as_dict());
+  else if (config.is_number()) number_ = config.as_int();
   else throw ValueError(ErrorText{.what = "this can't be a seed", .expected = "null, a whole number or a saved SeedGenerator", .received = config.str()}.str());
 }
 Tensor Seed::key() const {

@@ -9,6 +9,7 @@
 
 #include <keras/base/warning.h>
 
+#include "layers/core/lora.h"
 #include "models/functional.h"
 #include "models/trainer.h"
 
@@ -57,6 +58,9 @@ struct Walk {
     if (!visited.insert(&l).second) return;
     WeightGroup g{path, l.name(), fmt::format("{} \"{}\" ({})", l.is_model() ? "model" : "layer", l.name(), l.class_name()), l.own_trainable_, const_cast<LayerImpl*>(&l)};
     g.variables.insert(g.variables.end(), l.own_non_trainable_.begin(), l.own_non_trainable_.end());
+    // Files hold the weight that LoRA moves and what moves it in one.
+    if (const auto* lora = dynamic_cast<const layers::LoraHost*>(&l); lora && lora->lora_enabled())
+      std::erase_if(g.variables, [&](const Variable& v) { return v.same(lora->lora_a) || v.same(lora->lora_b); });
     groups.push_back(std::move(g));
     if (dynamic_cast<const models::FunctionalImpl*>(&l) || dynamic_cast<const models::SequentialImpl*>(&l)) {
       std::vector<std::shared_ptr<LayerImpl>> items;
@@ -169,7 +173,12 @@ void throw_mismatch(const std::vector<std::string>& problems, const std::string&
 void write_weights(const Model& model, WeightSink& sink) {
   for (const WeightGroup& g : weight_groups(model.model_impl())) {
     sink.object(g.path, g.name);
-    write_vars(sink, g.variables);
+    const auto* lora = dynamic_cast<const layers::LoraHost*>(g.layer);
+    if (lora && !lora->lora_enabled()) lora = nullptr;
+    for (size_t i = 0; i < g.variables.size(); ++i) {
+      bool moved = lora && g.variables[i].same(lora->lora_target());
+      sink.write(std::to_string(i), to_array(moved ? lora->lora_merged() : g.variables[i].value()));
+    }
     for (const auto& [name, value] : g.layer->save_own_variables()) sink.write(name, to_array(value));
   }
   std::string path = "optimizer";
@@ -217,6 +226,8 @@ WeightMatch match_weights(const Model& model, const WeightIndex& file, bool keep
       match.findings.push_back({.status = WeightFinding::Surplus, .path = vars + "/" + n, .owner = g.where, .found = info.shape, .dtype = dtype_name(info.dtype),
                                 .text = fmt::format("surplus: {}/{} of shape {}, {} has {} weights", vars, n, info.shape.str(), g.where, g.variables.size())});
     }
+    if (const auto* lora = dynamic_cast<const layers::LoraHost*>(g.layer); lora && lora->lora_enabled() && keep)
+      for (const Variable& v : {lora->lora_a, lora->lora_b}) match.values.emplace_back(v, Tensor::full(v.shape(), 0, v.dtype()));
     LayerImpl::Store own;
     for (const std::string& n : file.names(vars))
       if (std::find(in_file.begin(), in_file.end(), n) == in_file.end()) {

@@ -37,6 +37,12 @@ bool is_dtype(const std::string& name) {
   return false;
 }
 
+/// A list without a number in it, however deep: float32 in Keras.
+bool is_empty(const Value& v) {
+  if (!is_sequence(v)) return false;
+  const List& l = items(v);
+  return std::all_of(l.begin(), l.end(), is_empty);
+}
 bool holds_arrays(const Value& v) {
   if (tag(v, "__array__") || tag(v, "__keras_tensor__")) return true;
   if (!is_sequence(v)) return false;
@@ -64,7 +70,7 @@ bool is_default(const Value& v) { return v.is_null() || (v.is_bool() && !v.as_bo
 constexpr std::array kElsewhere{"to_numpy"};
 /// Python's name of a parameter that C++ calls otherwise.
 bool same_name(const std::string& parameter, const std::string& given) {
-  return parameter == given || (parameter == "xs" && given == "x") || (parameter == "default_value" && given == "default");
+  return parameter == given || (parameter == "xs" && given == "x") || (parameter == "classes" && given == "x") || (parameter == "default_value" && given == "default");
 }
 
 }  // namespace
@@ -166,8 +172,8 @@ template <> Tensor Arguments::as<Tensor>(const Value& v) {
   }
   if (is_sequence(v)) {
     if (holds_arrays(v) || !shapes_.empty()) return ops::stack(as<Tensors>(v));
-    if (items(v).empty()) return input(Tensor::empty(DType::Float32, Shape{0}), "");
-    return input(folder_->tensor(v), "");
+    Tensor t = items(v).empty() ? Tensor::empty(DType::Float32, Shape{0}) : folder_->tensor(v);
+    return input(is_empty(v) ? t.astype(DType::Float32) : t, "");
   }
   if (tag(v, "__int__")) return Tensor(std::stod(tag(v, "__int__")->as_string()));
   if (v.is_dict() && !tag(v, "__float__")) throw Mismatch("a tensor is needed, not " + v.str().substr(0, 80));

@@ -108,6 +108,12 @@ bool needs_numbers(const std::string& function, const Arguments& a, const Value&
   return result.get("as") == Value("numpy") || std::find(names.begin(), names.end(), function) != names.end();
 }
 
+bool joins_flattened(const std::string& function, const Arguments& a) {
+  if (function != "keras.ops.concatenate") return false;
+  const Value* named = a.named().find("axis");
+  return named ? named->is_null() : a.positional().size() > 1 && a.positional()[1].is_null();
+}
+
 Tensors tensors_of(const Arguments& a) {
   Tensors all;
   for (const Arguments::Input& in : a.inputs()) all.push_back(in.tensor);
@@ -145,6 +151,9 @@ void replay_function(const Folder& folder, const Value& r, Check& check) {
     });
     check_leaves(folder, leaves(step(inputs)), want, tolerance, " (compiled)", check);
   });
+  // Draws have no symbolic form here, Keras' one of joining flattened tensors refuses, and it tells another dtype of symbolic pivots than of
+  // computed ones.
+  if (function.rfind("keras.random.", 0) == 0 || function == "keras.ops.lu_factor" || joins_flattened(function, arguments)) return;
   check.part("symbolic", [&] {
     Tensors symbols;
     for (const Tensor& t : inputs) symbols.push_back(core::make_symbolic({t.dtype(), t.shape()}, "input"));

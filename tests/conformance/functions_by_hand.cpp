@@ -3,6 +3,7 @@
 #include <keras/ops.h>
 #include <keras/random.h>
 #include <keras/utils.h>
+#include <keras/utils/bounding_boxes.h>
 
 #include "conformance/call.h"
 
@@ -87,6 +88,77 @@ Leaves timeseries(Arguments& a) {
   return all;
 }
 
+// ---- random draws: a seed is a number in a recorded call
+random::Seed seed_of(Arguments& a, size_t parameter) { return a.get<std::optional<int64_t>>(parameter, {}); }
+Leaves uniform(Arguments& a) {
+  return leaves(random::uniform(a.get<Shape>(0), {a.get<double>(1, 0.0), a.get<double>(2, 1.0), a.get<OptDType>(3, {}).value_or(DType::Float32), seed_of(a, 4)}));
+}
+template <Tensor (*draw)(const Shape&, const random::NormalOptions&)> Leaves normal(Arguments& a) {
+  return leaves(draw(a.get<Shape>(0), {a.get<double>(1, 0.0), a.get<double>(2, 1.0), a.get<OptDType>(3, {}).value_or(DType::Float32), seed_of(a, 4)}));
+}
+Leaves randint(Arguments& a) {
+  return leaves(random::randint(a.get<Shape>(0), a.get<int64_t>(1), a.get<int64_t>(2), {a.get<OptDType>(3, {}).value_or(DType::Int32), seed_of(a, 4)}));
+}
+Leaves categorical(Arguments& a) {
+  return leaves(random::categorical(a.get<Tensor>(0), a.get<int64_t>(1), {a.get<OptDType>(2, {}).value_or(DType::Int32), seed_of(a, 3)}));
+}
+Leaves dropout(Arguments& a) {
+  Value noise = a.get<Value>(2, {});
+  return leaves(random::dropout(a.get<Tensor>(0), a.get<double>(1), {noise.is_null() ? std::nullopt : std::optional(a.as<Shape>(noise)), seed_of(a, 3)}));
+}
+Leaves shuffle(Arguments& a) { return leaves(random::shuffle(a.get<Tensor>(0), a.get<int>(1, 0), seed_of(a, 2))); }
+Leaves gamma(Arguments& a) {
+  return leaves(random::gamma(a.get<Shape>(0), a.get<Tensor>(1), {a.get<OptDType>(2, {}).value_or(DType::Float32), seed_of(a, 3)}));
+}
+template <Tensor (*draw)(const Shape&, const Tensor&, const Tensor&, const random::SeedOptions&)> Leaves draw_of_two(Arguments& a) {
+  return leaves(draw(a.get<Shape>(0), a.get<Tensor>(1), a.get<Tensor>(2), {a.get<OptDType>(3, {}).value_or(DType::Float32), seed_of(a, 4)}));
+}
+
+// ---- boxes: sizes of images are numbers or tensors, and belong to options here
+namespace bb = utils::bounding_boxes;
+bb::ImageSize size_of(Arguments& a, size_t height, size_t width) { return {a.get<Tensor>(height, {}), a.get<Tensor>(width, {})}; }
+/// `image_shape`: (height, width, channels).
+bb::ImageSize size_of_shape(Arguments& a, size_t parameter) {
+  Value shape = a.get<Value>(parameter, {});
+  if (shape.is_null()) return {};
+  const List& sizes = items(shape);
+  return {a.as<Tensor>(sizes.at(0)), a.as<Tensor>(sizes.at(1))};
+}
+std::vector<double> variance_of(Arguments& a, size_t parameter) {
+  Value v = a.get<Value>(parameter, {});
+  std::vector<double> all;
+  if (is_sequence(v))
+    for (const Value& e : items(v)) all.push_back(number(e));
+  else if (!v.is_null()) all = a.as<Tensor>(v).to_vector<double>();
+  return all;
+}
+Leaves convert_format(Arguments& a) {
+  return leaves(bb::convert_format(a.get<Tensor>(0), a.get<std::string>(1), a.get<std::string>(2), size_of(a, 3, 4), a.get<DType>(5, DType::Float32)));
+}
+Leaves clip_to_image_size(Arguments& a) {
+  Value given = a.get<Value>(0);
+  const Value* pairs = tag(given, "__dict__");
+  if (!pairs) throw Mismatch("boxes and labels are needed");
+  bb::Boxes boxes;
+  std::vector<bool> is_box;
+  for (const Value& item : pairs->as_list()) {
+    is_box.push_back(item.as_list().at(0) == Value("boxes"));
+    (is_box.back() ? boxes.boxes : boxes.labels) = a.as<Tensor>(item.as_list().at(1));
+  }
+  bb::Boxes clipped = bb::clip_to_image_size(boxes, size_of(a, 1, 2), a.get<std::string>(3, "xyxy"));
+  Leaves all;
+  for (bool box : is_box) all.push_back({box ? clipped.boxes : clipped.labels, {}, true});
+  return all;
+}
+Leaves compute_iou(Arguments& a) {
+  return leaves(bb::compute_iou(a.get<Tensor>(0), a.get<Tensor>(1), a.get<std::string>(2), {size_of_shape(a, 5), flag(a, 3, false), a.get<double>(4, -1.0)}));
+}
+Leaves compute_ciou(Arguments& a) { return leaves(bb::compute_ciou(a.get<Tensor>(0), a.get<Tensor>(1), a.get<std::string>(2))); }
+template <Tensor (*convert)(const Tensor&, const Tensor&, const std::string&, const std::string&, const bb::DeltaOptions&)> Leaves deltas(Arguments& a) {
+  return leaves(convert(a.get<Tensor>(0), a.get<Tensor>(1), a.get<std::string>(2), a.get<std::string>(3),
+                        {a.get<std::string>(4, "center_yxhw"), variance_of(a, 5), size_of_shape(a, 6)}));
+}
+
 /// No recorded call holds a function, so these only tell that something else was given.
 Leaves no_function(Arguments&) { throw Mismatch("a function is needed"); }
 
@@ -104,6 +176,26 @@ void add_functions_by_hand(FunctionTable& t) {
       {{"images", "alpha", "sigma", "interpolation", "fill_mode", "fill_value", "seed", "data_format"}, elastic_transform}};
   for (const char* name : {"scan", "associative_scan", "map", "vectorized_map", "cond", "while_loop", "fori_loop", "switch", "vectorize", "custom_gradient"})
     t[std::string("keras.ops.") + name] = {{{"*arguments"}, no_function}};
+  const std::vector<const char*> about_mean{"shape", "mean", "stddev", "dtype", "seed"};
+  t["keras.random.uniform"] = {{{"shape", "minval", "maxval", "dtype", "seed"}, uniform}};
+  t["keras.random.normal"] = {{about_mean, normal<random::normal>}};
+  t["keras.random.truncated_normal"] = {{about_mean, normal<random::truncated_normal>}};
+  t["keras.random.randint"] = {{{"shape", "minval", "maxval", "dtype", "seed"}, randint}};
+  t["keras.random.categorical"] = {{{"logits", "num_samples", "dtype", "seed"}, categorical}};
+  t["keras.random.dropout"] = {{{"inputs", "rate", "noise_shape", "seed"}, dropout}};
+  t["keras.random.shuffle"] = {{{"x", "axis", "seed"}, shuffle}};
+  t["keras.random.gamma"] = {{{"shape", "alpha", "dtype", "seed"}, gamma}};
+  t["keras.random.beta"] = {{{"shape", "alpha", "beta", "dtype", "seed"}, draw_of_two<random::beta>}};
+  t["keras.random.binomial"] = {{{"shape", "counts", "probabilities", "dtype", "seed"}, draw_of_two<random::binomial>}};
+  const std::string boxes = "keras.utils.bounding_boxes.";
+  t[boxes + "convert_format"] = {{{"boxes", "source", "target", "height", "width", "dtype"}, convert_format}};
+  t[boxes + "clip_to_image_size"] = {{{"bounding_boxes", "height", "width", "bounding_box_format"}, clip_to_image_size}};
+  t[boxes + "compute_iou"] = {{{"boxes1", "boxes2", "bounding_box_format", "use_masking", "mask_val", "image_shape"}, compute_iou}};
+  t[boxes + "compute_ciou"] = {{{"boxes1", "boxes2", "bounding_box_format", "image_shape"}, compute_ciou}};
+  const std::vector<const char*> about_anchors{"anchors", "boxes", "anchor_format", "box_format", "encoding_format", "variance", "image_shape"};
+  t[boxes + "encode_box_to_deltas"] = {{about_anchors, deltas<bb::encode_box_to_deltas>}};
+  t[boxes + "decode_deltas_to_boxes"] = {
+      {{"anchors", "boxes_delta", "anchor_format", "box_format", "encoded_format", "variance", "image_shape"}, deltas<bb::decode_deltas_to_boxes>}};
   t["keras.activations.relu"] = {{{"x", "negative_slope", "max_value", "threshold"}, relu}};
   t["keras.utils.pad_sequences"] = {{{"sequences", "maxlen", "dtype", "padding", "truncating", "value"}, pad_sequences}};
   t["keras.utils.timeseries_dataset_from_array"] = {{{"data", "targets", "sequence_length", "sequence_stride", "sampling_rate", "batch_size",

@@ -1,4 +1,5 @@
 // What lives here: the layers that preprocess data as parts of models: vocabularies and statistics in files, images changed while training.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <unistd.h>
@@ -90,7 +91,8 @@ TEST(PreprocessingInModels, ImagesChangeInTrainingAlone) {
   model.compile({.optimizer = "adam", .loss = "mse"});
   model.fit(x, t, {.epochs = 3, .verbose = 0});
   EXPECT_NE(model.predict(x).to_vector<float>(), before);
-  EXPECT_EQ(model.predict(x).to_vector<float>(), Tensor(model(x, {.training = false})).to_vector<float>());
+  // Not to the bit: what is called once has no kept weights, and its convolution is another kernel.
+  EXPECT_THAT(model.predict(x).to_vector<float>(), testing::Pointwise(testing::FloatNear(1e-5f), Tensor(model(x, {.training = false})).to_vector<float>()));
   Model loaded = saved_and_loaded(model, "images.keras");
   EXPECT_EQ(loaded.predict(x).to_vector<float>(), model.predict(x).to_vector<float>());
 }

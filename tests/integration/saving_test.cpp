@@ -103,6 +103,20 @@ TEST_F(Saving, ArchiveIsLaidOutAsInKeras) {
   EXPECT_EQ(h5.root().info("optimizer/vars/0").dtype, DType::Int32);
 }
 
+TEST_F(Saving, LoraIsInTheKernelOfTheFile) {
+  Sequential m({Input({4}), Dense(3, {.lora_rank = 2})});
+  m.weights()[3].assign(some({2, 3}));
+  Tensor x = some({5, 4}), y = m(x);
+  m.save(path("lora.keras"));
+  Model back = saving::load_model(path("lora.keras"));
+  ASSERT_EQ(back.weights().size(), 4u);
+  EXPECT_FALSE(back.weights()[0].trainable());
+  EXPECT_EQ(back.weights()[2].value().to_vector<double>(), std::vector<double>(8, 0));
+  EXPECT_EQ(back.weights()[3].value().to_vector<double>(), std::vector<double>(6, 0));
+  std::vector<double> want = y.to_vector<double>(), got = back(x).to_vector<double>();
+  for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(got[i], want[i], 1e-6);
+}
+
 TEST_F(Saving, TrainingGoesOnWhereItStopped) {
   Tensor x = some({32, 4}), y = some({32, 3}, 3);
   Sequential m = mlp();

@@ -28,9 +28,9 @@ class Shape {
   auto end() const { return dims_.end(); }
   auto begin() { return dims_.begin(); }
   auto end() { return dims_.end(); }
-  void push_back(int64_t d) { dims_.push_back(d); }
-  void insert(int axis, int64_t d) { dims_.insert(dims_.begin() + axis, d); }
-  void erase(int axis) { dims_.erase(dims_.begin() + static_cast<int64_t>(index(axis))); }
+  void push_back(int64_t d);
+  void insert(int axis, int64_t d);
+  void erase(int axis);
   const std::vector<int64_t>& dims() const { return dims_; }
   /// True when every size is known.
   bool is_static() const;

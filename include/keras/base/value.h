@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include <keras/base/dtype.h>
@@ -52,27 +52,27 @@ class Dict {
 class Value {
  public:
   Value() = default;
-  // Made in value.cpp: what a variant's copies are made of would cost every file that includes this.
   Value(const Value& other);
+  /// Leaves null behind.
   Value(Value&& other) noexcept;
   Value& operator=(const Value& other);
   Value& operator=(Value&& other) noexcept;
   ~Value();
   Value(std::nullptr_t) {}
-  Value(bool b) : v_(b) {}
-  Value(int i) : v_(static_cast<int64_t>(i)) {}
-  Value(int64_t i) : v_(i) {}
-  Value(long long i) : v_(static_cast<int64_t>(i)) {}
-  Value(size_t i) : v_(static_cast<int64_t>(i)) {}
-  Value(double d) : v_(d) {}
-  Value(float d) : v_(static_cast<double>(d)) {}
+  Value(bool b) : kind_(Kind::Bool), int_(b) {}
+  Value(int i) : kind_(Kind::Int), int_(i) {}
+  Value(int64_t i) : kind_(Kind::Int), int_(i) {}
+  Value(long long i) : kind_(Kind::Int), int_(i) {}
+  Value(size_t i) : kind_(Kind::Int), int_(static_cast<int64_t>(i)) {}
+  Value(double d) : kind_(Kind::Float), float_(d) {}
+  Value(float d) : kind_(Kind::Float), float_(d) {}
   Value(const char* s);
   Value(std::string s);
   Value(std::string_view s);
-  Value(List l) : v_(std::make_shared<const List>(std::move(l))) {}
-  Value(Dict d) : v_(std::make_shared<const Dict>(std::move(d))) {}
+  Value(List l);
+  Value(Dict d);
   Value(const Shape& s);
-  Value(DType d) : v_(std::string(dtype_name(d))) {}
+  Value(DType d);
   template <class T> Value(const std::optional<T>& o) { if (o) *this = Value(*o); }
   template <class T> Value(const std::vector<T>& v) requires(!std::is_same_v<T, Value>) {
     List l;
@@ -80,14 +80,14 @@ class Value {
     *this = Value(std::move(l));
   }
 
-  bool is_null() const { return v_.index() == 0; }
-  bool is_bool() const { return v_.index() == 1; }
-  bool is_int() const { return v_.index() == 2; }
-  bool is_float() const { return v_.index() == 3; }
+  bool is_null() const { return kind_ == Kind::Null; }
+  bool is_bool() const { return kind_ == Kind::Bool; }
+  bool is_int() const { return kind_ == Kind::Int; }
+  bool is_float() const { return kind_ == Kind::Float; }
   bool is_number() const { return is_int() || is_float(); }
-  bool is_string() const { return v_.index() == 4; }
-  bool is_list() const { return v_.index() == 5; }
-  bool is_dict() const { return v_.index() == 6; }
+  bool is_string() const { return kind_ == Kind::String; }
+  bool is_list() const { return kind_ == Kind::List; }
+  bool is_dict() const { return kind_ == Kind::Dict; }
 
   /// Typed reads; TypeError naming the kind found otherwise. as_float takes an int, as_int takes a whole float.
   bool as_bool() const;
@@ -109,7 +109,14 @@ class Value {
   friend bool operator==(const Value& a, const Value& b);
 
  private:
-  std::variant<std::monostate, bool, int64_t, double, std::string, std::shared_ptr<const List>, std::shared_ptr<const Dict>> v_;
+  enum class Kind : char { Null, Bool, Int, Float, String, List, Dict };
+  // By hand, not a std::variant: every file of a user pays for what this header makes the compiler do. Copies share what is large.
+  Kind kind_ = Kind::Null;
+  union {
+    int64_t int_ = 0;  // bools too
+    double float_;
+  };
+  std::shared_ptr<const void> large_;  // a string, List or Dict
 };
 
 // Down here because a vector's members may only be named once its element is complete.

@@ -23,20 +23,14 @@ struct Arrays {
   std::vector<std::string> names;  // empty, or one per value
 
   Arrays() = default;
-  Arrays(const Tensor& t) : values{t} {
-    if (!t.defined()) values.clear();
-  }
+  Arrays(const Tensor& t);
   Arrays(const Tensors& ts) : values(ts) {}
   /// All outputs of a call: `compute_loss(x, y, (*this)(x))`.
   template <class T>
     requires(std::derived_from<T, Tensor> && requires(const T& t) { { t.all } -> std::convertible_to<const Tensors&>; })
   Arrays(const T& outputs) : values(outputs.all) {}
-  Arrays(std::initializer_list<std::pair<const std::string, Tensor>> named) {
-    for (const auto& [n, t] : named) names.push_back(n), values.push_back(t);
-  }
-  Arrays(const std::map<std::string, Tensor>& named) {
-    for (const auto& [n, t] : named) names.push_back(n), values.push_back(t);
-  }
+  Arrays(std::initializer_list<std::pair<const std::string, Tensor>> named);
+  Arrays(const std::map<std::string, Tensor>& named);
   bool empty() const { return values.empty(); }
   size_t size() const { return values.size(); }
   /// The first array, or the only one; an absent tensor where there is none.
@@ -50,15 +44,18 @@ struct Arrays {
 struct Batch {
   Arrays x{}, y{}, sample_weight{};
   Batch() = default;
-  // A constructor: GCC 12 miscompiles aggregates that are made inside of a co_yield.
-  Batch(Arrays x, Arrays y = {}, Arrays sample_weight = {}) : x(std::move(x)), y(std::move(y)), sample_weight(std::move(sample_weight)) {}
+  // A constructor: GCC 12 miscompiles aggregates that are made inside of a co_yield; a batch with a name of its own is safest there.
+  Batch(Arrays x, Arrays y = {}, Arrays sample_weight = {});
 };
 
 /// Batches one after the other, of a length that nobody knows: a callable that gives a batch per call, and nothing when there are no more,
 /// or a coroutine that yields them.
 ///
 ///     keras::BatchGenerator batches(keras::Tensor x, keras::Tensor y) {
-///       for (int64_t i = 0;; i = (i + 32) % x.shape()[0]) co_yield {x.rows(i, i + 32), y.rows(i, i + 32)};
+///       for (int64_t i = 0;; i = (i + 32) % x.shape()[0]) {
+///         keras::Batch batch(x.rows(i, i + 32), y.rows(i, i + 32));
+///         co_yield batch;
+///       }
 ///     }
 ///     model.fit(batches(x, y), {.epochs = 3, .steps_per_epoch = 100});
 ///
@@ -91,12 +88,9 @@ struct BatchGenerator::promise_type {
   BatchGenerator get_return_object();
   std::suspend_always initial_suspend() noexcept { return {}; }
   std::suspend_always final_suspend() noexcept { return {}; }
-  std::suspend_always yield_value(Batch batch) {
-    current = std::move(batch);
-    return {};
-  }
-  void return_void() { current.reset(); }
-  void unhandled_exception() { error = std::current_exception(); }
+  std::suspend_always yield_value(Batch batch);
+  void return_void();
+  void unhandled_exception();
 };
 
 namespace utils {

@@ -19,16 +19,14 @@ class Logs {
  public:
   using Items = std::vector<std::pair<std::string, double>>;
   Logs() = default;
-  explicit Logs(Items items) : items_(std::make_shared<Items>(std::move(items))) {}
-  explicit Logs(std::function<Items()> compute) : compute_(std::move(compute)) {}
+  explicit Logs(Items items);
+  explicit Logs(std::function<Items()> compute);
   /// A copy holds the numbers of now.
-  Logs(const Logs& other) : outputs(other.outputs), items_(std::make_shared<Items>(other.items())) {}
-  Logs& operator=(const Logs& other) {
-    outputs = other.outputs, items_ = std::make_shared<Items>(other.items()), compute_ = nullptr;
-    return *this;
-  }
-  Logs(Logs&&) = default;
-  Logs& operator=(Logs&&) = default;
+  Logs(const Logs& other);
+  Logs& operator=(const Logs& other);
+  Logs(Logs&&);
+  Logs& operator=(Logs&&);
+  ~Logs();
   const Items& items() const;
   /// The number, or nullptr.
   const double* find(std::string_view name) const;
@@ -144,31 +142,28 @@ class CallbackList : public Callback {
  public:
   explicit CallbackList(std::vector<CallbackSpec> callbacks = {}, const CallbackListOptions& options = {});
   const std::vector<std::shared_ptr<Callback>>& callbacks() const { return list_; }
-  void append(std::shared_ptr<Callback> callback) { list_.push_back(std::move(callback)); }
+  void append(std::shared_ptr<Callback> callback);
   /// The history among them, or null.
   std::shared_ptr<History> history() const;
 
   void set_model(Model* model) override;
   void set_params(const CallbackParams& params) override;
-#define KERAS_TELL(hook, ...) \
-  for (const auto& c : list_) c->hook(__VA_ARGS__)
-  void on_train_begin(Logs& logs) override { KERAS_TELL(on_train_begin, logs); }
-  void on_train_end(Logs& logs) override { KERAS_TELL(on_train_end, logs); }
-  void on_epoch_begin(int epoch, Logs& logs) override { KERAS_TELL(on_epoch_begin, epoch, logs); }
-  void on_epoch_end(int epoch, Logs& logs) override { KERAS_TELL(on_epoch_end, epoch, logs); }
-  void on_batch_begin(int64_t batch, Logs& logs) override { KERAS_TELL(on_batch_begin, batch, logs); }
-  void on_batch_end(int64_t batch, Logs& logs) override { KERAS_TELL(on_batch_end, batch, logs); }
-  void on_train_batch_begin(int64_t batch, Logs& logs) override { KERAS_TELL(on_train_batch_begin, batch, logs); }
-  void on_train_batch_end(int64_t batch, Logs& logs) override { KERAS_TELL(on_train_batch_end, batch, logs); }
-  void on_test_begin(Logs& logs) override { KERAS_TELL(on_test_begin, logs); }
-  void on_test_end(Logs& logs) override { KERAS_TELL(on_test_end, logs); }
-  void on_test_batch_begin(int64_t batch, Logs& logs) override { KERAS_TELL(on_test_batch_begin, batch, logs); }
-  void on_test_batch_end(int64_t batch, Logs& logs) override { KERAS_TELL(on_test_batch_end, batch, logs); }
-  void on_predict_begin(Logs& logs) override { KERAS_TELL(on_predict_begin, logs); }
-  void on_predict_end(Logs& logs) override { KERAS_TELL(on_predict_end, logs); }
-  void on_predict_batch_begin(int64_t batch, Logs& logs) override { KERAS_TELL(on_predict_batch_begin, batch, logs); }
-  void on_predict_batch_end(int64_t batch, Logs& logs) override { KERAS_TELL(on_predict_batch_end, batch, logs); }
-#undef KERAS_TELL
+  void on_train_begin(Logs& logs) override;
+  void on_train_end(Logs& logs) override;
+  void on_epoch_begin(int epoch, Logs& logs) override;
+  void on_epoch_end(int epoch, Logs& logs) override;
+  void on_batch_begin(int64_t batch, Logs& logs) override;
+  void on_batch_end(int64_t batch, Logs& logs) override;
+  void on_train_batch_begin(int64_t batch, Logs& logs) override;
+  void on_train_batch_end(int64_t batch, Logs& logs) override;
+  void on_test_begin(Logs& logs) override;
+  void on_test_end(Logs& logs) override;
+  void on_test_batch_begin(int64_t batch, Logs& logs) override;
+  void on_test_batch_end(int64_t batch, Logs& logs) override;
+  void on_predict_begin(Logs& logs) override;
+  void on_predict_end(Logs& logs) override;
+  void on_predict_batch_begin(int64_t batch, Logs& logs) override;
+  void on_predict_batch_end(int64_t batch, Logs& logs) override;
 
  private:
   std::vector<std::shared_ptr<Callback>> list_;

@@ -56,8 +56,11 @@ struct MetricList {
   template <class U>
     requires(!std::same_as<std::decay_t<U>, MetricList> && std::is_convertible_v<U &&, MetricSpec>)
   MetricList(U&& one) : one(std::forward<U>(one)) {}
-  MetricList(std::initializer_list<MetricList> list) : several(list), is_list(true) {}
-  MetricList(const std::vector<MetricSpec>& list) : several(list.begin(), list.end()), is_list(true) {}
+  MetricList(std::initializer_list<MetricList> list);
+  MetricList(const std::vector<MetricSpec>& list);
+  MetricList(const MetricList&);
+  MetricList& operator=(const MetricList&);
+  ~MetricList();
   /// The metrics, none left out; ValueError on lists in lists.
   std::vector<MetricSpec> items() const;
 };
@@ -67,23 +70,12 @@ struct MetricList {
 struct MetricsArg {
   std::vector<MetricList> entries;
   MetricsArg() = default;
-  MetricsArg(std::initializer_list<MetricList> items) : entries(items) {}
-  MetricsArg(std::vector<MetricList> items) : entries(std::move(items)) {}
-  MetricsArg(const std::vector<MetricSpec>& items) : entries(items.begin(), items.end()) {}
-  MetricsArg(const std::vector<std::pair<std::string, MetricList>>& items) {
-    for (const auto& [name, list] : items) add(name, list);
-  }
-  MetricsArg(const std::map<std::string, MetricList>& items) {
-    for (const auto& [name, list] : items) add(name, list);
-  }
-  void add(const std::string& output, const MetricList& metrics) {
-    MetricList entry, list = metrics;
-    if (!list.is_list) list.several.push_back(metrics), list.is_list = true;
-    entry.is_list = true;
-    entry.several.emplace_back(output);
-    entry.several.push_back(std::move(list));
-    entries.push_back(std::move(entry));
-  }
+  MetricsArg(std::initializer_list<MetricList> items);
+  MetricsArg(std::vector<MetricList> items);
+  MetricsArg(const std::vector<MetricSpec>& items);
+  MetricsArg(const std::vector<std::pair<std::string, MetricList>>& items);
+  MetricsArg(const std::map<std::string, MetricList>& items);
+  void add(const std::string& output, const MetricList& metrics);
   bool empty() const { return entries.empty(); }
 
   /// What was meant, for a model with these outputs.

@@ -7,7 +7,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include <keras/core/tensor.h>
@@ -19,12 +18,10 @@ class Axes {
  public:
   Axes() = default;
   Axes(std::nullopt_t) {}
-  template <std::integral T> Axes(T axis) : given_(true), single_(true), v_{static_cast<int>(axis)} {}
-  Axes(std::initializer_list<int> axes) : given_(true), v_(axes) {}
-  Axes(std::vector<int> axes) : given_(true), v_(std::move(axes)) {}
-  Axes(const std::optional<int>& axis) : given_(axis.has_value()), single_(given_) {
-    if (axis) v_ = {*axis};
-  }
+  template <std::integral T> Axes(T axis) : Axes(std::optional<int>(static_cast<int>(axis))) {}
+  Axes(std::initializer_list<int> axes);
+  Axes(std::vector<int> axes);
+  Axes(const std::optional<int>& axis);
   /// True when no axis was given, which means all of them.
   bool all() const { return !given_; }
   /// True when made from one number.
@@ -43,11 +40,11 @@ class Axes {
 class Sizes {
  public:
   Sizes() = default;
-  template <std::integral T> Sizes(T v) : single_(true), v_{static_cast<int64_t>(v)} {}
-  Sizes(std::initializer_list<int64_t> v) : v_(v) {}
-  Sizes(std::vector<int64_t> v) : v_(std::move(v)) {}
-  Sizes(const std::vector<int>& v) : v_(v.begin(), v.end()) {}
-  Sizes(const Shape& s) : v_(s.dims()) {}
+  template <std::integral T> Sizes(T v) : Sizes({static_cast<int64_t>(v)}) { single_ = true; }
+  Sizes(std::initializer_list<int64_t> v);
+  Sizes(std::vector<int64_t> v);
+  Sizes(const std::vector<int>& v);
+  Sizes(const Shape& s);
   bool single() const { return single_; }
   bool empty() const { return v_.empty(); }
   size_t size() const { return v_.size(); }
@@ -78,9 +75,9 @@ struct Number {
 class PadWidth {
  public:
   using Pair = std::pair<int64_t, int64_t>;
-  template <std::integral T> PadWidth(T v) : v_{{static_cast<int64_t>(v), static_cast<int64_t>(v)}} {}
-  PadWidth(std::initializer_list<Pair> v) : v_(v) {}
-  PadWidth(std::vector<Pair> v) : v_(std::move(v)) {}
+  template <std::integral T> PadWidth(T v) : PadWidth({Pair{static_cast<int64_t>(v), static_cast<int64_t>(v)}}) {}
+  PadWidth(std::initializer_list<Pair> v);
+  PadWidth(std::vector<Pair> v);
   std::vector<Pair> expand(int rank) const;
   /// As given.
   const std::vector<Pair>& list() const { return v_; }
@@ -101,15 +98,18 @@ inline constexpr NewAxisType NewAxis{};
 /// One item of an index key: a number, a slice, `Ellipsis`, `NewAxis`, or a tensor of integers or bools.
 class Index {
  public:
-  template <std::integral T> Index(T i) : v_(static_cast<int64_t>(i)) {}
-  Index(Slice s) : v_(s) {}
-  Index(EllipsisType e) : v_(e) {}
-  Index(NewAxisType n) : v_(n) {}
-  Index(Tensor t) : v_(std::move(t)) {}
-  const auto& value() const { return v_; }
+  enum class Kind : char { Number, Slice, Ellipsis, NewAxis, Tensor };
+  template <std::integral T> Index(T i) : kind(Kind::Number), number(static_cast<int64_t>(i)) {}
+  Index(Slice s) : kind(Kind::Slice), slice(s) {}
+  Index(EllipsisType) : kind(Kind::Ellipsis) {}
+  Index(NewAxisType) : kind(Kind::NewAxis) {}
+  Index(Tensor t);
 
- private:
-  std::variant<int64_t, Slice, EllipsisType, NewAxisType, Tensor> v_;
+  Kind kind;
+  // What `kind` says is set.
+  int64_t number = 0;
+  keras::Slice slice{};
+  keras::Tensor tensor{};
 };
 
 using OptDType = std::optional<DType>;

@@ -56,6 +56,7 @@ template <class Options> struct HeadsImpl : LayerImpl {
                 o);  // Keras names layers after its class, which it saves under another name
     if constexpr (grouped) {
       class_name_ = "GroupQueryAttention";
+      activity_regularizer_ = o.activity_regularizer;  // of the result too, other than in MultiHeadAttention
       positive("head_dim", key_dim), positive("num_query_heads", query_heads), positive("num_key_value_heads", key_heads);
       if (query_heads % key_heads)
         throw ValueError(ErrorText{.what = "GroupQueryAttention: query heads can't be shared out evenly",

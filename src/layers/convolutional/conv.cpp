@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <algorithm>
 
+#include "layers/core/lora.h"
 #include "layers/layer_impl.h"
 #include "layers/read_sizes.h"
 #include "prims/build.h"
@@ -15,7 +16,7 @@ namespace {
 
 enum class Mode { Plain, Depthwise, Separable, Transpose };
 
-template <class Options> struct ConvImpl : LayerImpl {
+template <class Options> struct ConvImpl : LayerImpl, LoraHost {
   Mode mode;
   int spatial;
   int64_t filters = 0, multiplier = 1, groups = 1;
@@ -66,6 +67,7 @@ template <class Options> struct ConvImpl : LayerImpl {
       for (size_t i = 0; i < n; ++i)
         if ((*output_padding)[i] < 0 || (*output_padding)[i] >= strides[i])
           fail("output_padding must be smaller than strides", fmt::format("from 0 to below {}", Shape(strides).str()), Shape(*output_padding).str());
+    if constexpr (requires { o.lora_rank; }) read_lora(o.lora_rank, o.lora_alpha, *this);
     // Seeds are drawn here, in Keras' order.
     if constexpr (requires { o.depthwise_initializer; }) o.depthwise_initializer.object();
     if constexpr (requires { o.pointwise_initializer; }) o.pointwise_initializer.object();
@@ -118,10 +120,15 @@ template <class Options> struct ConvImpl : LayerImpl {
                          .regularizer = o.bias_regularizer,
                          .constraint = o.bias_constraint});
     input_spec_ = {{.min_ndim = spatial + 2, .axes = {{channel_axis(), c}}}};
+    if (lora_rank) enable_lora(*lora_rank, lora_alpha, "he_uniform", "zeros");
+  }
+  Variable lora_target() const override { return kernel; }
+  void enable_lora(int64_t rank, const Value& alpha, const Initializer& a, const Initializer& b) {
+    if constexpr (requires { o.lora_rank; }) LoraHost::enable_lora(*this, rank, alpha, a, b, o.kernel_regularizer, o.kernel_constraint);
   }
 
   Tensors call(const Call& call) override {
-    Tensor x = call.input(), k = prims::cast(kernel.value(), compute_dtype_), y;
+    Tensor x = call.input(), k = lora_value(compute_dtype_), y;
     // More than one batch axis: they are laid flat around the convolution.
     Shape extra;
     if (x.rank() > spatial + 2) {
@@ -188,6 +195,7 @@ template <class Options> struct ConvImpl : LayerImpl {
     d.set("dilation_rate", ints(dilations));
     for (const auto& [k, v] : f)
       if (!d.contains(k)) d.set(k, v);
+    write_lora(d);
     return d;
   }
 
@@ -241,6 +249,7 @@ template <class Options> Options read(const Dict& config, const std::string& whe
   if constexpr (requires { o.output_padding; })
     if (const Value* v = config.find("output_padding"); v && !v->is_null())
       o.output_padding = read_sizes(*v);
+  if constexpr (requires { o.lora_rank; }) read_lora_options(o, config, where);
   return o;
 }
 Sizes kernel_of(const Dict& c) {
@@ -254,6 +263,9 @@ template <int R> Conv<R>::Conv(int64_t f, const Sizes& k, const ConvOptions& o)
     : Layer(make_impl<ConvImpl<ConvOptions>>(Mode::Plain, R, f, k, o)) {}
 template <int R> Layer Conv<R>::from_config(const Dict& c) {
   return Conv(c.at("filters").as_int(), kernel_of(c), read<ConvOptions>(c, "Conv"));
+}
+template <int R> void Conv<R>::enable_lora(int64_t rank, const std::optional<double>& lora_alpha, const Initializer& a, const Initializer& b) {
+  layers::enable_lora<ConvImpl<ConvOptions>>(*impl_, rank, lora_alpha, a, b);
 }
 template <int R> DepthwiseConv<R>::DepthwiseConv(const Sizes& k, const DepthwiseConvOptions& o)
     : Layer(make_impl<ConvImpl<DepthwiseConvOptions>>(Mode::Depthwise, R, 0, k, o)) {}

@@ -1,13 +1,14 @@
 // What lives here: Dense.
 #include <keras/layers/core/dense.h>
 
+#include "layers/core/lora.h"
 #include "layers/layer_impl.h"
 #include "prims/build.h"
 
 namespace keras::layers {
 
 namespace {
-struct DenseImpl : LayerImpl {
+struct DenseImpl : LayerImpl, LoraHost {
   int64_t units;
   DenseOptions o;
   Variable kernel, bias;
@@ -16,6 +17,7 @@ struct DenseImpl : LayerImpl {
     init_common("Dense", o);
     if (units <= 0)
       throw ValueError(ErrorText{.what = "Dense: units must be positive", .where = where(), .expected = "units >= 1", .received = std::to_string(units)}.str());
+    read_lora(o.lora_rank, o.lora_alpha, *this);
     o.kernel_initializer.object();  // a random initialiser draws its seed here, as in Keras
     activity_regularizer_ = o.activity_regularizer;
     supports_masking_ = true;
@@ -29,10 +31,16 @@ struct DenseImpl : LayerImpl {
     kernel = add_weight({.name = "kernel", .shape = {d, units}, .initializer = o.kernel_initializer, .regularizer = o.kernel_regularizer, .constraint = o.kernel_constraint});
     if (o.use_bias) bias = add_weight({.name = "bias", .shape = {units}, .initializer = o.bias_initializer, .regularizer = o.bias_regularizer, .constraint = o.bias_constraint});
     input_spec_ = {{.min_ndim = 2, .axes = {{-1, d}}}};
+    // As Keras: lora_alpha of the constructor is not used, nor of a file.
+    if (lora_rank) enable_lora(*lora_rank, Value(), "he_uniform", "zeros");
+  }
+  Variable lora_target() const override { return kernel; }
+  void enable_lora(int64_t rank, const Value& alpha, const Initializer& a, const Initializer& b) {
+    LoraHost::enable_lora(*this, rank, alpha, a, b, o.kernel_regularizer, o.kernel_constraint);
   }
   Tensors call(const Call& c) override {
     const Tensor& x = c.input();
-    Tensor y = prims::dot(prims::cast(x, compute_dtype_), prims::cast(kernel.value(), compute_dtype_), {x.rank() - 1}, {0});
+    Tensor y = prims::dot(prims::cast(x, compute_dtype_), lora_value(compute_dtype_), {x.rank() - 1}, {0});
     if (o.use_bias) y = prims::add(y, prims::cast(bias.value(), compute_dtype_));
     if (o.activation) y = o.activation->call(y);
     return {y};
@@ -41,6 +49,7 @@ struct DenseImpl : LayerImpl {
     Dict d{{"units", units}};
     for (const auto& [k, v] : serial::to_config(o)) d.set(k, v);
     if (d.at("activation").is_null()) d.set("activation", "linear");
+    write_lora(d);
     return d;
   }
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>& out) const override {
@@ -62,9 +71,13 @@ Dense::Dense(int64_t units, const DenseOptions& options) : Layer(make_impl<Dense
 Layer Dense::from_config(const Dict& config) {
   auto o = options_from<DenseOptions>(config, "Dense");
   if (const Value* r = config.find("activity_regularizer")) o.activity_regularizer = Regularizer(*r);
+  read_lora_options(o, config, "Dense");
   return Dense(config.at("units").as_int(), o);
 }
 Variable Dense::kernel() const { return static_cast<DenseImpl&>(*impl_).kernel; }
 Variable Dense::bias() const { return static_cast<DenseImpl&>(*impl_).bias; }
+void Dense::enable_lora(int64_t rank, const std::optional<double>& lora_alpha, const Initializer& a, const Initializer& b) {
+  layers::enable_lora<DenseImpl>(*impl_, rank, lora_alpha, a, b);
+}
 
 }  // namespace keras::layers

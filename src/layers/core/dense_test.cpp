@@ -34,6 +34,29 @@ TEST(DenseTest, NumbersOfKeras) {
   EXPECT_EQ(d(Tensor{{1.0, 2.0}, {-3.0, 1.0}}).to_vector<double>(), (std::vector<double>{4, 4, 0, 0}));
 }
 
+TEST(DenseTest, Lora) {
+  // The narrow weights are float32 whatever the policy is, so differences of numbers are no finer.
+  check_layer([] { return Dense(4, {.lora_rank = 2}); }, {.input_shapes = {{2, 3}}, .output_shapes = {{2, 4}}, .num_trainable_weights = 3, .num_non_trainable_weights = 1, .count_params = 30, .gradient_tolerance = 1e-2});
+  check_layer([] { return EinsumDense("abc,cd->abd", {None, 4}, {.bias_axes = "d", .lora_rank = 2, .lora_alpha = 4}); },
+              {.input_shapes = {{2, 3, 5}}, .open_axes = {1}, .output_shapes = {{2, 3, 4}}, .num_trainable_weights = 3, .num_non_trainable_weights = 1, .count_params = 42, .gradient_tolerance = 1e-2});
+  Dense d(3, {.use_bias = false, .kernel_initializer = "ones"});
+  d.build_for({None, 2});
+  EXPECT_FALSE(d.config().contains("lora_rank"));
+  d.enable_lora(1, 2.0, "ones", "ones");
+  EXPECT_EQ(d.config().at("lora_rank"), Value(1));
+  EXPECT_EQ(d.config().at("lora_alpha"), Value(2.0));
+  ASSERT_EQ(d.weights().size(), 3u);
+  EXPECT_EQ(d.weights()[1].name(), "lora_kernel_a");
+  EXPECT_EQ(d.weights()[1].shape(), (Shape{2, 1}));
+  EXPECT_EQ(d.weights()[2].shape(), (Shape{1, 3}));
+  EXPECT_EQ(d(Tensor{{1.0, 2.0}}).to_vector<double>(), (std::vector<double>{9, 9, 9}));  // ones, and twice ones on ones
+  EXPECT_THROW(d.enable_lora(1), ValueError);
+  EXPECT_THROW(Dense(3).enable_lora(1), ValueError);
+  EXPECT_THROW(Dense(3, {.lora_rank = 0}), ValueError);
+  Dense constrained(3, {.kernel_constraint = "non_neg", .lora_rank = 1});
+  EXPECT_THROW(constrained.build_for({None, 2}), ValueError);
+}
+
 TEST(DenseTest, Mistakes) {
   EXPECT_THROW(Dense(0), ValueError);
   EXPECT_THROW(Dense(3)(Tensor{1.0, 2.0}), ValueError);  // no batch axis

@@ -6,6 +6,7 @@
 #include <cctype>
 #include <fmt/format.h>
 
+#include "layers/core/lora.h"
 #include "layers/layer_impl.h"
 #include "prims/build.h"
 
@@ -35,7 +36,7 @@ std::optional<Equation> parse(const std::string& text) {
   return e;
 }
 
-struct EinsumDenseImpl : LayerImpl {
+struct EinsumDenseImpl : LayerImpl, LoraHost {
   std::string equation;
   Shape partial_output;
   EinsumDenseOptions o;
@@ -55,6 +56,7 @@ struct EinsumDenseImpl : LayerImpl {
     if (o.bias_axes)
       for (char c : *o.bias_axes)
         if (e.output.find(c) == std::string::npos) wrong(fmt::format("bias_axes has a letter '{}' that the output has not", c));
+    read_lora(o.lora_rank, o.lora_alpha, *this);
     o.kernel_initializer.object();
     o.bias_initializer.object();
     activity_regularizer_ = o.activity_regularizer;
@@ -123,10 +125,15 @@ struct EinsumDenseImpl : LayerImpl {
     kernel = add_weight({.name = "kernel", .shape = s.kernel, .initializer = o.kernel_initializer ? start : Initializer(), .regularizer = o.kernel_regularizer, .constraint = o.kernel_constraint});
     if (o.bias_axes) bias = add_weight({.name = "bias", .shape = s.bias, .initializer = o.bias_initializer, .regularizer = o.bias_regularizer, .constraint = o.bias_constraint});
     input_spec_ = {{.ndim = inputs[0].rank()}};
+    if (lora_rank) enable_lora(*lora_rank, lora_alpha, "he_uniform", "zeros");
+  }
+  Variable lora_target() const override { return kernel; }
+  void enable_lora(int64_t rank, const Value& alpha, const Initializer& a, const Initializer& b) {
+    LoraHost::enable_lora(*this, rank, alpha, a, b, o.kernel_regularizer, o.kernel_constraint);
   }
   Tensors call(const Call& c) override {
     Tensor x = prims::cast(c.input(), compute_dtype_);
-    Tensor y = ops::einsum(equation, {x, prims::cast(kernel.value(), compute_dtype_)});
+    Tensor y = ops::einsum(equation, {x, lora_value(compute_dtype_)});
     if (o.bias_axes) y = prims::add(y, prims::cast(bias.value(), compute_dtype_));
     if (o.activation) y = o.activation->call(y);
     return {y};
@@ -134,6 +141,7 @@ struct EinsumDenseImpl : LayerImpl {
   Dict own_config() const override {
     Dict d{{"output_shape", Value(partial_output)}, {"equation", equation}};
     for (const auto& [k, v] : serial::to_config(o)) d.set(k, v);
+    write_lora(d);
     return d;
   }
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>& out) const override {
@@ -163,9 +171,14 @@ EinsumDense::EinsumDense(const std::string& equation, const Shape& output_shape,
 EinsumDense::EinsumDense(const std::string& equation, int64_t output_size, const EinsumDenseOptions& o) : EinsumDense(equation, Shape{output_size}, o) {}
 Layer EinsumDense::from_config(const Dict& c) {
   const Value& out = c.at("output_shape");
-  return EinsumDense(c.at("equation").as_string(), out.is_list() ? out.as_shape() : Shape{out.as_int()}, options_from<EinsumDenseOptions>(c, "EinsumDense"));
+  auto o = options_from<EinsumDenseOptions>(c, "EinsumDense");
+  read_lora_options(o, c, "EinsumDense");
+  return EinsumDense(c.at("equation").as_string(), out.is_list() ? out.as_shape() : Shape{out.as_int()}, o);
 }
 Variable EinsumDense::kernel() const { return static_cast<EinsumDenseImpl&>(*impl_).kernel; }
 Variable EinsumDense::bias() const { return static_cast<EinsumDenseImpl&>(*impl_).bias; }
+void EinsumDense::enable_lora(int64_t rank, const std::optional<double>& lora_alpha, const Initializer& a, const Initializer& b) {
+  layers::enable_lora<EinsumDenseImpl>(*impl_, rank, lora_alpha, a, b);
+}
 
 }  // namespace keras::layers

@@ -2,13 +2,14 @@
 #include <keras/layers/core/embedding.h>
 #include <keras/ops.h>
 
+#include "layers/core/lora.h"
 #include "layers/layer_impl.h"
 #include "prims/build.h"
 
 namespace keras::layers {
 
 namespace {
-struct EmbeddingImpl : LayerImpl {
+struct EmbeddingImpl : LayerImpl, LoraHost {
   int64_t input_dim, output_dim;
   EmbeddingOptions o;
   Variable table;
@@ -17,6 +18,7 @@ struct EmbeddingImpl : LayerImpl {
     if (in < 1 || out < 1)
       throw ValueError(ErrorText{.what = "Embedding: input_dim and output_dim must be positive", .where = where(), .expected = "numbers >= 1", .received = std::to_string(in) + " and " + std::to_string(out)}.str());
     if (o.input_length && !batch_input_shape_) batch_input_shape_ = Shape{None, *o.input_length};
+    read_lora(o.lora_rank, o.lora_alpha, *this);
     o.embeddings_initializer.object();
     activity_regularizer_ = o.activity_regularizer;
     supports_masking_ = o.mask_zero;
@@ -24,11 +26,23 @@ struct EmbeddingImpl : LayerImpl {
   }
   void build(const std::vector<Shape>&) override {
     table = add_weight({.name = "embeddings", .shape = {input_dim, output_dim}, .initializer = o.embeddings_initializer, .regularizer = o.embeddings_regularizer, .constraint = o.embeddings_constraint});
+    // As Keras: lora_alpha of the constructor is not used, nor of a file.
+    if (lora_rank) enable_lora(*lora_rank, Value(), "he_uniform", "zeros");
+  }
+  Variable lora_target() const override { return table; }
+  void enable_lora(int64_t rank, const Value& alpha, const Initializer& a, const Initializer& b) {
+    LoraHost::enable_lora(*this, rank, alpha, a, b, o.embeddings_regularizer, o.embeddings_constraint, "lora_embeddings");
   }
   Tensors call(const Call& c) override {
     Tensor ids = is_integer(c.input().dtype()) ? c.input() : prims::cast(c.input(), DType::Int32);
     // A negative index is as far outside as one beyond the table, and named by the same error.
-    return {prims::cast(prims::gather(table.value(), ids, 0, prims::IndexMode::ErrorNegative, where()), compute_dtype_)};
+    auto rows = [&](const Variable& of) { return prims::gather(of.value(), ids, 0, prims::IndexMode::ErrorNegative, where()); };
+    Tensor y = rows(table);
+    if (lora_enabled()) {  // on the rows that are asked for alone
+      Tensor a = rows(lora_a);
+      y = prims::add(prims::cast(y, DType::Float32), prims::mul(prims::dot(a, lora_b.value(), {a.rank() - 1}, {0}), lora_scale()));
+    }
+    return {prims::cast(y, compute_dtype_)};
   }
   Tensors compute_mask(const Call& c, size_t) override {
     if (!o.mask_zero) return {};
@@ -37,6 +51,7 @@ struct EmbeddingImpl : LayerImpl {
   Dict own_config() const override {
     Dict d{{"input_dim", input_dim}, {"output_dim", output_dim}};
     for (const auto& [k, v] : serial::to_config(o)) d.set(k, v);
+    write_lora(d);
     return d;
   }
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>&) const override {
@@ -58,6 +73,8 @@ struct ReversibleEmbeddingImpl : EmbeddingImpl {
             .activity_regularizer = r.activity_regularizer,
             .embeddings_constraint = r.embeddings_constraint,
             .mask_zero = r.mask_zero,
+            .lora_rank = r.lora_rank,
+            .lora_alpha = r.lora_alpha,
             .quantization_config = r.quantization_config,
             .name = r.name,
             .trainable = r.trainable,
@@ -78,7 +95,7 @@ struct ReversibleEmbeddingImpl : EmbeddingImpl {
   }
   Tensors call(const Call& c) override {
     if (!reverse(c)) return EmbeddingImpl::call(c);
-    Tensor x = c.input(), kernel = r.tie_weights ? prims::transpose(table.value(), {1, 0}) : back.value();
+    Tensor x = c.input(), kernel = r.tie_weights ? prims::transpose(lora_value(compute_dtype_), {1, 0}) : prims::cast(back.value(), compute_dtype_);
     if (r.reverse_dtype) {
       DType d = dtype_from_name(*r.reverse_dtype);
       x = prims::cast(x, d), kernel = prims::cast(kernel, d);
@@ -90,10 +107,17 @@ struct ReversibleEmbeddingImpl : EmbeddingImpl {
     }
     return {logits};
   }
+  // Keras says so whatever the dtype of the input and reverse_dtype are.
+  std::vector<ir::Type> output_types(const core::CallArgs& args) override {
+    std::vector<ir::Type> types = LayerImpl::output_types(args);
+    types.at(0).dtype = compute_dtype_;
+    return types;
+  }
   Tensors compute_mask(const Call& c, size_t n) override { return reverse(c) ? Tensors{} : EmbeddingImpl::compute_mask(c, n); }
   Dict own_config() const override {
     Dict d{{"input_dim", input_dim}, {"output_dim", output_dim}};
     for (const auto& [k, v] : serial::to_config(r)) d.set(k, v);
+    write_lora(d);
     return d;
   }
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>& out) const override {
@@ -129,14 +153,23 @@ Embedding::Embedding(int64_t in, int64_t out, const EmbeddingOptions& o) : Layer
 Layer Embedding::from_config(const Dict& c) {
   auto o = options_from<EmbeddingOptions>(c, "Embedding");
   if (const Value* v = c.find("input_length"); v && v->is_int()) o.input_length = v->as_int();
+  read_lora_options(o, c, "Embedding");
   return Embedding(c.at("input_dim").as_int(), c.at("output_dim").as_int(), o);
 }
 Variable Embedding::embeddings() const { return static_cast<EmbeddingImpl&>(*impl_).table; }
 ReversibleEmbedding::ReversibleEmbedding(int64_t in, int64_t out, const ReversibleEmbeddingOptions& o) : Layer(make_impl<ReversibleEmbeddingImpl>(in, out, o)) {}
 Layer ReversibleEmbedding::from_config(const Dict& c) {
-  return ReversibleEmbedding(c.at("input_dim").as_int(), c.at("output_dim").as_int(), options_from<ReversibleEmbeddingOptions>(c, "ReversibleEmbedding"));
+  auto o = options_from<ReversibleEmbeddingOptions>(c, "ReversibleEmbedding");
+  read_lora_options(o, c, "ReversibleEmbedding");
+  return ReversibleEmbedding(c.at("input_dim").as_int(), c.at("output_dim").as_int(), o);
 }
 Variable ReversibleEmbedding::embeddings() const { return static_cast<EmbeddingImpl&>(*impl_).table; }
+void Embedding::enable_lora(int64_t rank, const std::optional<double>& lora_alpha, const Initializer& a, const Initializer& b) {
+  layers::enable_lora<EmbeddingImpl>(*impl_, rank, lora_alpha, a, b);
+}
+void ReversibleEmbedding::enable_lora(int64_t rank, const std::optional<double>& lora_alpha, const Initializer& a, const Initializer& b) {
+  layers::enable_lora<EmbeddingImpl>(*impl_, rank, lora_alpha, a, b);
+}
 Masking::Masking(const MaskingOptions& o) : Layer(make_impl<MaskingImpl>(o)) {}
 Layer Masking::from_config(const Dict& c) { return Masking(options_from<MaskingOptions>(c, "Masking")); }
 

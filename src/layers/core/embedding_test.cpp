@@ -6,6 +6,7 @@
 #include <keras/layers/core/embedding.h>
 #include <keras/layers/core/identity.h>
 #include <keras/layers/preprocessing/rescaling.h>
+#include <keras/ops.h>
 
 #include "core/impl.h"
 #include "support/check_layer.h"
@@ -92,6 +93,16 @@ TEST(IdentityTest, Everything) {
   check_layer([] { return Identity(); }, {.input_shapes = {{2, 3, 4}, {2, 3}}, .output_shapes = {{2, 3, 4}, {2, 3}}});
 }
 
+TEST(RescalingTest, ArraysAndChannels) {
+  auto read = [](const Value& scale) { return Rescaling::from_config({{"name", "r"}, {"scale", scale}, {"offset", 1.0}}); };
+  Value saved = Dict{{"class_name", "__numpy__"}, {"config", Dict{{"value", List{2.0, 3.0}}, {"dtype", "float32"}}}};
+  EXPECT_EQ(read(saved)(ops::ones({1, 2, 2})).to_vector<double>(), (std::vector<double>{3, 4, 3, 4}));
+  EXPECT_EQ(read(List{List{2}, List{3}})(ops::ones({1, 2, 2})).to_vector<double>(), (std::vector<double>{3, 3, 4, 4}));
+  EXPECT_THROW(read(List{List{2}, List{3, 4}})(ops::ones({1, 2, 2})), ValueError);
+  config::set_image_data_format("channels_first");
+  EXPECT_EQ(read(List{2, 3})(ops::ones({1, 2, 1, 2})).to_vector<double>(), (std::vector<double>{3, 3, 4, 4}));
+  config::set_image_data_format("channels_last");
+}
 TEST(RescalingTest, Everything) {
   check_layer([] { return Rescaling(0.5, {.offset = List{1.0, 2.0}}); }, {.input_shapes = {{2, 3, 2}}, .output_shapes = {{2, 3, 2}}, .keras_config = keras_config_text("rescaling", R"("scale": 0.5, "offset": [1.0, 2.0])")});
   check_layer([] { return Rescaling(2); }, {.input_shapes = {{2, 3}}, .input_dtypes = {DType::UInt8}, .int_limit = 255, .output_dtype = DType::Float32,

@@ -18,6 +18,7 @@ struct SpectralNormalizationImpl : LayerImpl {
   SpectralNormalizationImpl(const Layer& layer, const SpectralNormalizationOptions& o) : inner(layer), iterations(o.power_iterations) {
     if (!layer) throw ValueError("SpectralNormalization was given an empty Layer");
     init_common("SpectralNormalization", o);
+    symbolic_in_compute_dtype_ = true;
     if (iterations <= 0)
       throw ValueError(ErrorText{.what = "SpectralNormalization: power_iterations must be positive",
                                  .where = where(),

@@ -33,6 +33,7 @@ struct PoolingImpl : LayerImpl {
   std::string padding, data_format;
   PoolingImpl(int rank, bool m, const Sizes& size, const PoolingOptions& o) : spatial(rank), max(m), padding(o.padding) {
     init_common(fmt::format("{}Pooling{}D", m ? "Max" : "Average", rank), o);
+    symbolic_in_compute_dtype_ = true;
     size_t n = static_cast<size_t>(rank);
     pool_size = size.expand(n, "pool_size");
     strides = o.strides ? o.strides->expand(n, "strides") : pool_size;
@@ -97,6 +98,7 @@ struct GlobalPoolingImpl : LayerImpl {
   std::string data_format;
   GlobalPoolingImpl(int rank, bool m, const GlobalPoolingOptions& o) : spatial(rank), max(m), keepdims(o.keepdims) {
     init_common(fmt::format("Global{}Pooling{}D", m ? "Max" : "Average", rank), o);
+    symbolic_in_compute_dtype_ = true;
     data_format = check_format(*this, o.data_format);
     input_spec_ = {{.ndim = rank + 2}};
     supports_masking_ = !m && rank == 1;
@@ -143,6 +145,7 @@ struct AdaptivePoolingImpl : LayerImpl {
   std::string data_format;
   AdaptivePoolingImpl(int rank, bool m, const Sizes& size, const AdaptivePoolingOptions& o) : spatial(rank), max(m) {
     init_common(fmt::format("Adaptive{}Pooling{}D", m ? "Max" : "Average", rank), o);
+    symbolic_in_compute_dtype_ = true;
     output_size = size.expand(static_cast<size_t>(rank), "output_size");
     for (int64_t d : output_size)
       if (d < 1)

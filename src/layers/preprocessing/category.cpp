@@ -267,15 +267,15 @@ struct HashedCrossingImpl : PlainConfigImpl {
     std::vector<Shape> shapes;
     std::vector<std::vector<int64_t>> numbers(features.size());
     for (size_t k = 0; k < features.size(); ++k) {
-      if (const Tensor* t = std::get_if<Tensor>(&features[k])) {
-        if (is_floating(t->dtype()))
+      if (const Tensor& t = features[k].numbers; t.defined()) {
+        if (is_floating(t.dtype()))
           throw ValueError(
-              ErrorText{.what = "HashedCrossing crosses whole numbers and strings", .where = where(), .received = dtype_name(t->dtype())}
+              ErrorText{.what = "HashedCrossing crosses whole numbers and strings", .where = where(), .received = dtype_name(t.dtype())}
                   .str());
-        shapes.push_back(t->shape());
-        numbers[k] = t->to_vector<int64_t>();
+        shapes.push_back(t.shape());
+        numbers[k] = t.to_vector<int64_t>();
       } else {
-        shapes.push_back(std::get<StringArray>(features[k]).shape);
+        shapes.push_back(features[k].text.shape);
       }
     }
     check(shapes);
@@ -283,8 +283,8 @@ struct HashedCrossingImpl : PlainConfigImpl {
     for (size_t i = 0; i < static_cast<size_t>(shapes[0].numel()); ++i) {
       uint64_t h = cpu::kCrossingKey;
       for (size_t k = 0; k < features.size(); ++k) {
-        const auto* text = std::get_if<StringArray>(&features[k]);
-        h = cpu::combine_fingerprints(h, text ? cpu::fingerprint64((*text)[i]) : static_cast<uint64_t>(numbers[k][i]));
+        const bool text = !features[k].numbers.defined();
+        h = cpu::combine_fingerprints(h, text ? cpu::fingerprint64(features[k].text[i]) : static_cast<uint64_t>(numbers[k][i]));
       }
       bins.push_back(static_cast<int32_t>(h % static_cast<uint64_t>(num_bins)));
     }

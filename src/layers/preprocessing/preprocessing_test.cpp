@@ -323,6 +323,11 @@ TEST(SpectrogramTest, Mel) {
               {111.89286804199219, 67.69639587402344, 11.350515365600586, 2.298649311065674, 1.0256229639053345, 148.2279052734375,
                49.6770133972168, 10.2313232421875, 2.0775861740112305, 0.9244153499603271},
               1e-3);
+  std::vector<float> wave(100);
+  for (size_t i = 0; i < wave.size(); ++i) wave[i] = std::sin(static_cast<float>(i) * 0.37f);
+  y = MelSpectrogram({.fft_length = 16, .sequence_stride = 8, .window = Value(), .sampling_rate = 800, .num_mel_bins = 3})(Tensor::from<float>(wave, {1, 100}));
+  EXPECT_EQ(y.shape(), (Shape{1, 3, 13}));
+  expect_near(every(y, 13), {10.118733406066895, -2.763795852661133, -6.28964900970459}, 1e-4);
   check_layer([] { return MelSpectrogram({.fft_length = 32, .sequence_stride = 8, .num_mel_bins = 4}); }, {.input_shapes = {{2, 64}},
                                                                                                            .output_shapes = {{2, 4, 9}},
                                                                                                            .count_params = 0,

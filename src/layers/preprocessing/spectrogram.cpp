@@ -142,6 +142,7 @@ struct MelSpectrogramImpl : LayerImpl {
     if (!o.min_freq.is_number()) bad_option(*this, "min_freq", "a number, in hertz", o.min_freq);
     if (o.max_freq.is_null() || (o.max_freq.is_number() && o.max_freq.as_float() == 0)) o.max_freq = o.sampling_rate / 2;
     if (!o.max_freq.is_number()) bad_option(*this, "max_freq", "a number, in hertz, or null", o.max_freq);
+    if (!o.window.is_null() && !o.window.is_list() && !o.window.is_string()) bad_option(*this, "window", "a window's name, numbers, or null", o.window);
     if (o.num_mel_bins < 1) bad_option(*this, "num_mel_bins", "a whole number >= 1", o.num_mel_bins);
   }
   /// (frequencies, mel bins): triangles over the mel scale, in float32 as Keras computes them.
@@ -161,7 +162,15 @@ struct MelSpectrogramImpl : LayerImpl {
   }
   Tensors call(const Call& c) override {
     DType t = compute_dtype_ == DType::Float64 ? DType::Float64 : DType::Float32;
-    auto [real, imag] = ops::stft(ops::cast(c.input(), t), length, o.sequence_stride, o.fft_length, o.window, true);
+    Tensor x = ops::cast(c.input(), t);
+    auto transformed = [&]() -> ops::Complex {
+      if (o.window.is_null()) return ops::stft(x, length, o.sequence_stride, o.fft_length, "", true);
+      if (o.window.is_string()) return ops::stft(x, length, o.sequence_stride, o.fft_length, o.window.as_string(), true);
+      std::vector<float> numbers;
+      for (const Value& v : o.window.as_list()) numbers.push_back(static_cast<float>(v.as_float()));
+      return ops::stft(x, length, o.sequence_stride, o.fft_length, Tensor(numbers), true);
+    };
+    auto [real, imag] = transformed();
     Tensor spectrum = ops::power(ops::sqrt(ops::square(real) + ops::square(imag)), o.mag_exp);
     Tensor y = ops::tensordot(spectrum, mel_matrix(o.fft_length / 2 + 1), 1);
     if (o.power_to_db) {

@@ -32,6 +32,12 @@ struct NoiseImpl : LayerImpl {
     built_ = true;
   }
   Tensors call(const Call& c) override { return {c.training && rate > 0 ? disturbed(is_floating(c.input().dtype()) ? c.input() : prims::cast(c.input(), compute_dtype_)) : c.input()}; }
+  /// The input's shape, also where the noise has a batch of its own size.
+  std::vector<ir::Type> output_types(const core::CallArgs& args) override {
+    std::vector<ir::Type> types = LayerImpl::output_types(args);
+    types.at(0).shape = args.inputs().at(0).shape();
+    return types;
+  }
   virtual Tensor disturbed(const Tensor& x) = 0;
   bool uses_training() const override { return true; }
   Dict own_config() const override { return {{rate_name, rate}, {"seed", seed}}; }

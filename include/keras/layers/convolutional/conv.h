@@ -22,6 +22,9 @@ struct ConvOptions {
   Regularizer activity_regularizer{};
   Constraint kernel_constraint{};
   Constraint bias_constraint{};
+  /// LoRA of this rank from the start (see enable_lora), and its scale.
+  std::optional<int64_t> lora_rank{};
+  Value lora_alpha{};
   KERAS_LAYER_OPTIONS
   KERAS_FIELDS(padding, data_format, groups, activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer,
                bias_regularizer, activity_regularizer, kernel_constraint, bias_constraint)
@@ -96,6 +99,11 @@ template <int Rank> class Conv : public Layer {
  public:
   Conv(int64_t filters, const Sizes& kernel_size, const ConvOptions& options = {});
   static Layer from_config(const Dict& config);
+  /// LoRA: keeps the kernel still and trains the product of two narrow weights, (…, rank) and (rank, filters), in its place, scaled by `lora_alpha` / `rank`
+  /// (`lora_alpha`: the rank, where it is not given). Files hold the sum. ValueError when the layer is not built, has a constraint on
+  /// the kernel, or has it already.
+  void enable_lora(int64_t rank, const std::optional<double>& lora_alpha = {}, const Initializer& a_initializer = "he_uniform",
+                   const Initializer& b_initializer = "zeros");
 };
 /// Keras' DepthwiseConv1D, DepthwiseConv2D: each channel is convolved by itself into depth_multiplier channels.
 template <int Rank> class DepthwiseConv : public Layer {

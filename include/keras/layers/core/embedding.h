@@ -12,6 +12,9 @@ struct EmbeddingOptions {
   bool mask_zero = false;
   /// Keras 2's: the length of the sequences, which lets Flatten and Dense follow.
   std::optional<int64_t> input_length{};
+  /// LoRA of this rank from the start (see enable_lora), and its scale.
+  std::optional<int64_t> lora_rank{};
+  Value lora_alpha{};
   Value quantization_config{};
   KERAS_LAYER_OPTIONS
   KERAS_FIELDS(embeddings_initializer, embeddings_regularizer, activity_regularizer, embeddings_constraint, mask_zero, quantization_config)
@@ -25,6 +28,11 @@ class Embedding : public Layer {
   Embedding(int64_t input_dim, int64_t output_dim, const EmbeddingOptions& options = {});
   static Layer from_config(const Dict& config);
   Variable embeddings() const;
+  /// LoRA: keeps the table still and trains the product of two narrow weights, (input_dim, rank) and (rank, output_dim), in its place, scaled by `lora_alpha` / `rank`
+  /// (`lora_alpha`: the rank, where it is not given). Files hold the sum. ValueError when the layer is not built, has a constraint on
+  /// the table, or has it already.
+  void enable_lora(int64_t rank, const std::optional<double>& lora_alpha = {}, const Initializer& a_initializer = "he_uniform",
+                   const Initializer& b_initializer = "zeros");
 };
 
 struct ReversibleEmbeddingOptions {
@@ -39,6 +47,9 @@ struct ReversibleEmbeddingOptions {
   std::optional<std::string> reverse_dtype{};
   /// Logits beyond it flatten: cap * tanh(logits / cap).
   std::optional<double> logit_soft_cap{};
+  /// LoRA of this rank from the start (see enable_lora), and its scale.
+  std::optional<int64_t> lora_rank{};
+  Value lora_alpha{};
   Value quantization_config{};
   KERAS_LAYER_OPTIONS
   KERAS_FIELDS(embeddings_initializer, embeddings_regularizer, activity_regularizer, embeddings_constraint, mask_zero, quantization_config, tie_weights,
@@ -53,6 +64,11 @@ class ReversibleEmbedding : public Layer {
   ReversibleEmbedding(int64_t input_dim, int64_t output_dim, const ReversibleEmbeddingOptions& options = {});
   static Layer from_config(const Dict& config);
   Variable embeddings() const;
+  /// LoRA: keeps the table still and trains the product of two narrow weights, (input_dim, rank) and (rank, output_dim), in its place, scaled by `lora_alpha` / `rank`
+  /// (`lora_alpha`: the rank, where it is not given). Files hold the sum. ValueError when the layer is not built, has a constraint on
+  /// the table, or has it already.
+  void enable_lora(int64_t rank, const std::optional<double>& lora_alpha = {}, const Initializer& a_initializer = "he_uniform",
+                   const Initializer& b_initializer = "zeros");
 };
 
 struct MaskingOptions {

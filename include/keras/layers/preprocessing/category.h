@@ -1,7 +1,5 @@
 // What lives here: the layers that turn numbers and hashes into categories: CategoryEncoding, Discretization, Hashing, HashedCrossing.
 #pragma once
-#include <variant>
-
 #include <keras/base/string_array.h>
 #include <keras/layers/layer.h>
 
@@ -83,7 +81,12 @@ struct HashedCrossingOptions {
 class HashedCrossing : public Layer {
  public:
   /// A feature: whole numbers or strings.
-  using Feature = std::variant<Tensor, StringArray>;
+  struct Feature {
+    Tensor numbers{};
+    StringArray text{};  // where there are no numbers
+    Feature(const Tensor& numbers) : numbers(numbers) {}
+    Feature(const StringArray& text) : text(text) {}
+  };
   explicit HashedCrossing(int64_t num_bins, const HashedCrossingOptions& options = {});
   explicit HashedCrossing(const Layer& layer);
   static Layer from_config(const Dict& config);

@@ -35,7 +35,8 @@ struct MelSpectrogramOptions {
   int64_t fft_length = 2048, sequence_stride = 512;
   /// Default: the FFT length.
   std::optional<int64_t> sequence_length{};
-  std::string window = "hann";
+  /// "hann", "hamming", numbers, or null for none.
+  Value window = "hann";
   int64_t sampling_rate = 16000, num_mel_bins = 128;
   /// In hertz; the greatest is half of the sampling rate by default.
   Value min_freq = 20.0, max_freq{};
