@@ -146,6 +146,8 @@ class Pool {
   void worker(uint32_t seen) {
     single_threaded_openmp();
     tl_in_task = true;
+    started_.fetch_add(1, std::memory_order_release);
+    started_.notify_one();
     for (int spins = kMostSpins;;) {
       const auto idle_since = Clock::now();
       for (int spin = 0; spin < spins && epoch_.load(std::memory_order_acquire) == seen; ++spin) pause();
@@ -159,8 +161,10 @@ class Pool {
     }
   }
 
+  // Returns when all have begun: what a thread allocates at its start would else fall into any later job.
   void start_workers() {
     stop_workers();
+    started_.store(0, std::memory_order_relaxed);
     region_ = std::make_unique<Region[]>(static_cast<size_t>(threads()));
     const uint32_t seen = epoch_.load();
     workers_.reserve(static_cast<size_t>(threads() - 1));
@@ -169,6 +173,8 @@ class Pool {
     } catch (const std::system_error&) {
       threads_.store(static_cast<int>(workers_.size()) + 1);  // the system grants no more threads: work with those there are
     }
+    const int wanted = static_cast<int>(workers_.size());
+    for (int n = started_.load(std::memory_order_acquire); n < wanted; n = started_.load(std::memory_order_acquire)) started_.wait(n);
   }
 
   void stop_workers() {
@@ -185,6 +191,7 @@ class Pool {
   std::atomic<int> threads_{default_threads()};
   std::vector<std::thread> workers_;
   std::atomic<bool> stop_{false};
+  std::atomic<int> started_{0};
   alignas(64) std::atomic<uint32_t> epoch_{0};
   alignas(64) std::atomic<uint32_t> state_{0};
   alignas(64) std::atomic<int> slots_{0};
