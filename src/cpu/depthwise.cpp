@@ -74,6 +74,7 @@ struct Plan {
   Span d_all{}, h_all{};
   int64_t rows = 1, chunk = 1, parts = 1;  // of an item: positions of h, channels; the items that share the columns of a row
   int64_t row_groups = 0, chunks = 0, items = 0, grain = 1;
+  bool fetch_ahead = false;     // what is read comes from memory, not from a cache
   std::vector<int32_t> expand;  // output channel → input channel, where they differ
   Epilogue epilogue;
 };
@@ -123,6 +124,7 @@ struct Block {
   int64_t in_channels;
   const Span* edges;
   uint32_t inside;
+  int64_t new_rows;  // of the input, that the next row of the output reads besides: these are fetched
   bool clamp;
   float upper;
 };
@@ -146,9 +148,14 @@ template <int B> HWY_INLINE void finish(const Block& q, int64_t j, V* acc) {
   for (int b = 0; b < B; ++b, y += y_col) hn::StoreU(acc[b], d, y);
 }
 
+// Which columns of the input an adjacent_block reads: all, all but the first or the last or both, or those whose bits are set.
+enum Reach : int { kAll = 0, kNotFirst = 1, kNotLast = 2, kNeither = 3, kSome = 4 };
+
 // Neighbouring taps: each column of the input is read once per row, for all the sums that it is part of.
-template <int kTaps, int kStride, int B> HWY_NOINLINE int64_t adjacent_block(const Block& q) {
+template <int kTaps, int kStride, int B, int kReach> HWY_NOINLINE int64_t adjacent_block(const Block& q) {
   const D d;
+  constexpr int kColumns = (B - 1) * kStride + kTaps;
+  constexpr int64_t kLine = 64 / sizeof(float);
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const int64_t step = q.x_w, nd = q.nd, nh = q.nh, x_h = q.x_h, w_h = q.w_h, w_w = q.w_w;
   const uint32_t inside = q.inside;
@@ -158,6 +165,13 @@ template <int kTaps, int kStride, int B> HWY_NOINLINE int64_t adjacent_block(con
     const V start = q.bias != nullptr ? hn::LoadU(d, q.bias + j) : hn::Zero(d);
 #pragma GCC unroll 8
     for (int b = 0; b < B; ++b) acc[b] = start;
+    if (j % kLine == 0) {
+      const float* ahead = q.x + (q.x_at + nh * x_h + j);
+      for (int64_t r = q.new_rows; r > 0; --r, ahead += x_h) {
+#pragma GCC unroll 32
+        for (int i = 0; i < kColumns; ++i) __builtin_prefetch(ahead + i * step, 0, 2);
+      }
+    }
     for (int64_t a = 0; a < nd; ++a) {
       const float* w = q.w + a * q.w_d + j;
       int64_t row = q.x_at + a * q.x_d + j;
@@ -165,16 +179,25 @@ template <int kTaps, int kStride, int B> HWY_NOINLINE int64_t adjacent_block(con
         V vw[kTaps];
 #pragma GCC unroll 8
         for (int k = 0; k < kTaps; ++k) vw[k] = hn::LoadU(d, w + k * w_w);
-        int64_t at = row;
-#pragma GCC unroll 32
-        for (int i = 0; i < (B - 1) * kStride + kTaps; ++i, at += step) {
-          if ((inside & (1u << i)) == 0) continue;
-          const V x = hn::LoadU(d, q.x + at);
+        const auto column = [&](int i, const float* at) HWY_ATTR {
+          const V x = hn::LoadU(d, at);
 #pragma GCC unroll 8
           for (int b = 0; b < B; ++b) {
             const int k = i - b * kStride;
             if (k >= 0 && k < kTaps) acc[b] = hn::MulAdd(x, vw[k], acc[b]);
           }
+        };
+        if constexpr (kReach == kSome) {
+          int64_t at = row;
+#pragma GCC unroll 32
+          for (int i = 0; i < kColumns; ++i, at += step) {
+            if ((inside & (1u << i)) != 0) column(i, q.x + at);
+          }
+        } else {
+          constexpr int kFirst = kReach & kNotFirst ? 1 : 0, kEnd = kColumns - (kReach & kNotLast ? 1 : 0);
+          const float* at = q.x + (row + kFirst * step);
+#pragma GCC unroll 32
+          for (int i = kFirst; i < kEnd; ++i, at += step) column(i, at);
         }
       }
     }
@@ -282,17 +305,29 @@ template <int B> HWY_NOINLINE void block_of(const Block& q, int64_t j) {
   single_columns(q, j, B);
 }
 
+// The columns at the rim of an image have loops of their own only where the kernel is three wide: elsewhere they are a smaller share.
+template <int kTaps, int kStride, int B> HWY_INLINE int64_t adjacent_by_reach(const Block& q) {
+  constexpr uint32_t kEvery = (1u << ((B - 1) * kStride + kTaps)) - 1, kFirst = 1, kLast = (kEvery + 1) / 2;
+  if (q.inside == kEvery) return adjacent_block<kTaps, kStride, B, kAll>(q);
+  if constexpr (kTaps == 3) {
+    if (q.inside == (kEvery & ~kFirst)) return adjacent_block<kTaps, kStride, B, kNotFirst>(q);
+    if (q.inside == (kEvery & ~kLast)) return adjacent_block<kTaps, kStride, B, kNotLast>(q);
+    if (q.inside == (kEvery & ~kFirst & ~kLast)) return adjacent_block<kTaps, kStride, B, kNeither>(q);
+  }
+  return adjacent_block<kTaps, kStride, B, kSome>(q);
+}
+
 template <int B> HWY_INLINE int64_t adjacent_of(const Block& q, int64_t stride) {
   if (stride == 1) {
     switch (q.nw) {
-      case 1: return adjacent_block<1, 1, B>(q);
-      case 2: return adjacent_block<2, 1, B>(q);
-      case 3: return adjacent_block<3, 1, B>(q);
-      case 5: return adjacent_block<5, 1, B>(q);
-      default: return adjacent_block<7, 1, B>(q);
+      case 1: return adjacent_by_reach<1, 1, B>(q);
+      case 2: return adjacent_by_reach<2, 1, B>(q);
+      case 3: return adjacent_by_reach<3, 1, B>(q);
+      case 5: return adjacent_by_reach<5, 1, B>(q);
+      default: return adjacent_by_reach<7, 1, B>(q);
     }
   }
-  return q.nw == 3 ? adjacent_block<3, 2, B>(q) : adjacent_block<5, 2, B>(q);
+  return q.nw == 3 ? adjacent_by_reach<3, 2, B>(q) : adjacent_by_reach<5, 2, B>(q);
 }
 
 template <int B> HWY_INLINE void block(const Block& q, bool adjacent, int64_t stride) {
@@ -346,6 +381,7 @@ void Item(const Plan& p, int64_t item, const float* x, const float* w, const flo
           for (int64_t qh = std::max(h0, h.begin); qh < std::min(h1, h.end); ++qh) {
             const Span th = h.inside(qh);
             q.nh = th.end - th.begin;
+            q.new_rows = p.fetch_ahead && qh + 1 < std::min(h1, h.end) ? h.in_step : 0;
             q.x_at = x0 + (qd * d.in_step + d.in_at + td.begin * d.tap_step) * in_plane + (qh * h.in_step + h.in_at + th.begin * h.tap_step) * in_row +
                      (block.at * a.in_step + a.in_at) * p.in_channels;
             q.w = w + (d.weight_at + td.begin * d.weight_step) * p.weight_steps[0] + (h.weight_at + th.begin * h.weight_step) * p.weight_steps[1] +
@@ -539,6 +575,7 @@ HWY_EXPORT(FilterItem);
 HWY_EXPORT(Accumulate);
 
 constexpr double kGrainFlops = 3e5;
+constexpr int64_t kCacheBytes = 8 << 20;   // of the last level, what a thread may hope to find there
 constexpr int64_t kInputBytes = 24 << 10;  // what a block of columns reads of a chunk of channels, in the first-level cache
 
 Axis forward_axis(const ConvGeometry& g, size_t i) {
@@ -624,6 +661,7 @@ Plan make_plan(const ConvGeometry& g, bool forward) {
   for (const Axis& a : axes(2)) p.w.push_back(in_blocks(a, !p.expand.empty()));
   p.d_all = hull(p.d), p.h_all = hull(p.h);
   if (forward) p.epilogue = g.epilogue;
+  p.fetch_ahead = p.n * p.in[0] * p.in[1] * p.in[2] * p.in_channels * static_cast<int64_t>(sizeof(float)) > kCacheBytes;
 
   const Axis& w = p.w[0].axis;
   const int64_t reads = g.kernel[0] * p.h[0].taps * (kMostColumns * w.in_step + w.taps * w.tap_step);
