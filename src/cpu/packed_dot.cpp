@@ -17,9 +17,11 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Masked stores of AVX2 and AVX-512 never touch what the mask leaves out.
 constexpr bool kSafeMasks = HWY_TARGET <= HWY_AVX2;
 constexpr bool kManyRegisters = HWY_TARGET <= HWY_AVX3 || HWY_TARGET > HWY_SSSE3;
-constexpr int64_t kMostRows = kManyRegisters ? 8 : 6;
+// A strip is some vectors of columns, all k of them one after the other; the last strip has as many as it needs, filled up with zeros.
+// AVX2: twelve sums hide the multipliers' latency, and four rows by three vectors read less for them than six by two.
+constexpr int kStripVectors = HWY_TARGET == HWY_AVX2 ? 3 : 2;
+constexpr int64_t kMostRows = kManyRegisters ? 8 : kStripVectors == 3 ? 4 : 6;
 
-// A strip is two vectors of columns, all k of them one after the other; the last strip is filled up with zeros.
 template <class T> HWY_INLINE int64_t lanes_of() { return static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>())); }
 
 template <class T> struct Operands {
@@ -34,12 +36,12 @@ template <class T> struct Operands {
   int64_t add_ld;
 };
 
-// MR rows by NS strips; `columns` of them exist.
-template <int MR, int NS, bool kWhole, class T> HWY_NOINLINE void tile(const Operands<T>& g, int64_t columns) {
+// MR rows by NS strips of NV vectors; `columns` of them exist.
+template <int MR, int NS, int NV, bool kWhole, class T> HWY_NOINLINE void tile(const Operands<T>& g, int64_t columns) {
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
-  constexpr int kVectors = 2 * NS;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), strip = 2 * lanes * g.k;
+  constexpr int kVectors = NV * NS;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), strip = NV * lanes * g.k;
   V acc[MR][kVectors];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
@@ -51,17 +53,30 @@ template <int MR, int NS, bool kWhole, class T> HWY_NOINLINE void tile(const Ope
   const int64_t a_ld = g.a_ld;
 #pragma GCC unroll 2
   for (int64_t k = 0; k < g.k; ++k) {
-    V vb[kVectors];
+    const auto column = [&](int j) HWY_ATTR { return hn::Load(d, b + j / NV * strip + j % NV * lanes); };
+    if constexpr (MR < kVectors) {  // whichever are fewer stay in registers
+      V va[MR];
 #pragma GCC unroll 16
-    for (int j = 0; j < kVectors; ++j) vb[j] = hn::Load(d, b + j / 2 * strip + j % 2 * lanes);
+      for (int i = 0; i < MR; ++i) va[i] = hn::Set(d, a[i * a_ld]);
 #pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i) {
-      const V va = hn::Set(d, a[i * a_ld]);
+      for (int j = 0; j < kVectors; ++j) {
+        const V vb = column(j);
 #pragma GCC unroll 16
-      for (int j = 0; j < kVectors; ++j) acc[i][j] = hn::MulAdd(va, vb[j], acc[i][j]);
+        for (int i = 0; i < MR; ++i) acc[i][j] = hn::MulAdd(va[i], vb, acc[i][j]);
+      }
+    } else {
+      V vb[kVectors];
+#pragma GCC unroll 16
+      for (int j = 0; j < kVectors; ++j) vb[j] = column(j);
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i) {
+        const V va = hn::Set(d, a[i * a_ld]);
+#pragma GCC unroll 16
+        for (int j = 0; j < kVectors; ++j) acc[i][j] = hn::MulAdd(va, vb[j], acc[i][j]);
+      }
     }
     ++a;
-    b += 2 * lanes;
+    b += NV * lanes;
   }
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
@@ -98,8 +113,9 @@ template <int MR, int NS, bool kWhole, class T> HWY_NOINLINE void tile(const Ope
 // All strips against MR rows: several at once where few rows leave registers free, for their sums wait for each other, and the more of them
 // are read side by side, the better the caches keep up (measured: one row by 128 × 512 in 1.4 µs instead of 1.8 with eight instead of four).
 template <int MR, class T> HWY_INLINE void few_rows(Operands<T> g, int64_t n) {
-  constexpr int kStrips = MR == 1 ? (kManyRegisters ? 8 : 4) : MR == 2 ? (kManyRegisters ? 4 : 2) : MR == 3 && kManyRegisters ? 2 : 1;
-  const int64_t width = 2 * lanes_of<T>();
+  constexpr int kSums = kManyRegisters ? 16 : HWY_TARGET == HWY_AVX2 ? 12 : 8;
+  constexpr int kStrips = MR >= 4 ? 1 : std::max(1, kSums / (MR * kStripVectors));
+  const int64_t lanes = lanes_of<T>(), width = kStripVectors * lanes;
   const auto step = [&](int64_t columns) {
     g.b += columns * g.k;
     g.c += columns;
@@ -107,14 +123,19 @@ template <int MR, class T> HWY_INLINE void few_rows(Operands<T> g, int64_t n) {
     if (g.add != nullptr) g.add += columns;
     n -= columns;
   };
-  while (n >= kStrips * width) tile<MR, kStrips, true>(g, n), step(kStrips * width);
+  while (n >= kStrips * width) tile<MR, kStrips, kStripVectors, true>(g, n), step(kStrips * width);
   if constexpr (kStrips > 4) {
-    if (n >= 4 * width) tile<MR, 4, true>(g, n), step(4 * width);
+    if (n >= 4 * width) tile<MR, 4, kStripVectors, true>(g, n), step(4 * width);
   }
   if constexpr (kStrips > 1) {
-    while (n >= width) tile<MR, 1, true>(g, n), step(width);
+    while (n >= width) tile<MR, 1, kStripVectors, true>(g, n), step(width);
   }
-  if (n > 0) tile<MR, 1, false>(g, n);
+  if (n <= 0) return;
+  if (n <= lanes) return tile<MR, 1, 1, false>(g, n);
+  if constexpr (kStripVectors > 2) {
+    if (n <= 2 * lanes) return tile<MR, 1, 2, false>(g, n);
+  }
+  tile<MR, 1, kStripVectors, false>(g, n);
 }
 
 template <class T> void strip_rows(const Operands<T>& g, int64_t rows, int64_t n) {
@@ -123,8 +144,12 @@ template <class T> void strip_rows(const Operands<T>& g, int64_t rows, int64_t n
     case 2: return few_rows<2>(g, n);
     case 3: return few_rows<3>(g, n);
     case 4: return few_rows<4>(g, n);
-    case 5: return few_rows<5>(g, n);
-    case 6: return few_rows<6>(g, n);
+    case 5:
+      if constexpr (kMostRows >= 5) return few_rows<5>(g, n);
+      break;
+    case 6:
+      if constexpr (kMostRows >= 6) return few_rows<6>(g, n);
+      break;
     case 7:
       if constexpr (kMostRows >= 7) return few_rows<7>(g, n);
       break;
@@ -138,7 +163,7 @@ template <class T> void product(const PackedProduct& p) {
                 static_cast<const T*>(p.bias), static_cast<const T*>(p.add), p.add_ld};
   if (p.m <= kMostRows) return strip_rows(g, p.m, p.n);
   // Even shares of the rows; a strip stays in the first-level cache while they pass it.
-  const int64_t blocks = (p.m + kMostRows - 1) / kMostRows, width = 2 * lanes_of<T>();
+  const int64_t blocks = (p.m + kMostRows - 1) / kMostRows, width = kStripVectors * lanes_of<T>();
   for (int64_t j = 0; j < p.n; j += width) {
     const int64_t n = std::min(width, p.n - j);
     Operands<T> s = g;
@@ -157,15 +182,14 @@ template <class T> void product(const PackedProduct& p) {
 
 template <class T> void pack(int64_t k, int64_t n, const T* b, int64_t rs, int64_t cs, T* to) {
   const hn::ScalableTag<T> d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), width = 2 * lanes;
-  for (int64_t j = 0; j < n; j += width, to += width * k) {
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t j = 0, width = kStripVectors * lanes; j < n; j += width, to += width * k) {
     const int64_t columns = std::min(width, n - j);
+    width = (columns + lanes - 1) / lanes * lanes;
     const T* from = b + j * cs;
     if (cs == 1 && columns == width) {
-      for (int64_t i = 0; i < k; ++i) {
-        hn::Store(hn::LoadU(d, from + i * rs), d, to + i * width);
-        hn::Store(hn::LoadU(d, from + i * rs + lanes), d, to + i * width + lanes);
-      }
+      for (int64_t i = 0; i < k; ++i)
+        for (int64_t v = 0; v < width; v += lanes) hn::Store(hn::LoadU(d, from + i * rs + v), d, to + i * width + v);
       continue;
     }
     // Runs of k that stay in the cache between two visits, so that both sides' lines are used whole.
@@ -180,21 +204,21 @@ template <class T> void pack(int64_t k, int64_t n, const T* b, int64_t rs, int64
   }
 }
 
-int64_t Width(DType dtype) { return 2 * (dtype == DType::Float32 ? lanes_of<float>() : lanes_of<double>()); }
+int64_t PackedLanes(DType dtype) { return dtype == DType::Float32 ? lanes_of<float>() : lanes_of<double>(); }
 void ProductF32(const PackedProduct& p) { product<float>(p); }
 void ProductF64(const PackedProduct& p) { product<double>(p); }
 void PackF32(int64_t k, int64_t n, const void* b, int64_t rs, int64_t cs, void* to) { pack(k, n, static_cast<const float*>(b), rs, cs, static_cast<float*>(to)); }
 void PackF64(int64_t k, int64_t n, const void* b, int64_t rs, int64_t cs, void* to) { pack(k, n, static_cast<const double*>(b), rs, cs, static_cast<double*>(to)); }
 
 }  // namespace packed
-using packed::PackF32, packed::PackF64, packed::ProductF32, packed::ProductF64, packed::Width;
+using packed::PackF32, packed::PackF64, packed::ProductF32, packed::ProductF64, packed::PackedLanes;
 }  // namespace keras::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace keras::cpu {
 namespace {
-HWY_EXPORT(Width);
+HWY_EXPORT(PackedLanes);
 HWY_EXPORT(PackF32);
 HWY_EXPORT(PackF64);
 HWY_EXPORT(ProductF32);
@@ -202,8 +226,8 @@ HWY_EXPORT(ProductF64);
 }  // namespace
 
 size_t packed_matrix_bytes(DType dtype, int64_t k, int64_t n) {
-  const int64_t width = HWY_DYNAMIC_DISPATCH(Width)(dtype);
-  return static_cast<size_t>((n + width - 1) / width * width * k) * dtype_size(dtype);
+  const int64_t lanes = HWY_DYNAMIC_DISPATCH(PackedLanes)(dtype);
+  return static_cast<size_t>((n + lanes - 1) / lanes * lanes * k) * dtype_size(dtype);
 }
 
 void pack_matrix(DType dtype, int64_t k, int64_t n, const void* b, int64_t rs, int64_t cs, void* to) {
