@@ -125,7 +125,7 @@ TEST(Loop, RowsGatesAndGradients) {
   struct Size {
     int64_t steps, batch, features, units;
   };
-  for (const Size& n : {Size{7, 1, 3, 16}, Size{5, 2, 4, 20}, Size{4, 20, 5, 24}, Size{6, 33, 6, 32}, Size{3, 160, 2, 17}, Size{2, 24, 24, 24}, Size{9, 32, 32, 96}}) {
+  for (const Size& n : {Size{7, 1, 3, 16}, Size{4, 1, 5, 132}, Size{5, 2, 4, 20}, Size{4, 20, 5, 24}, Size{6, 33, 6, 32}, Size{3, 160, 2, 17}, Size{2, 24, 24, 24}, Size{9, 32, 32, 96}}) {
     Loop l;
     l.step = [n](const Tensors& w) { return lstm(w, n.units); };
     l.weights = {random({n.features, 4 * n.units}, 1), random({n.units, 4 * n.units}, 2), random({4 * n.units}, 3)};

@@ -204,6 +204,7 @@ template <class T> void pack(int64_t k, int64_t n, const T* b, int64_t rs, int64
   }
 }
 
+int64_t PackedStrip(DType dtype) { return kStripVectors * (dtype == DType::Float32 ? lanes_of<float>() : lanes_of<double>()); }
 int64_t PackedLanes(DType dtype) { return dtype == DType::Float32 ? lanes_of<float>() : lanes_of<double>(); }
 void ProductF32(const PackedProduct& p) { product<float>(p); }
 void ProductF64(const PackedProduct& p) { product<double>(p); }
@@ -211,7 +212,7 @@ void PackF32(int64_t k, int64_t n, const void* b, int64_t rs, int64_t cs, void* 
 void PackF64(int64_t k, int64_t n, const void* b, int64_t rs, int64_t cs, void* to) { pack(k, n, static_cast<const double*>(b), rs, cs, static_cast<double*>(to)); }
 
 }  // namespace packed
-using packed::PackF32, packed::PackF64, packed::ProductF32, packed::ProductF64, packed::PackedLanes;
+using packed::PackF32, packed::PackF64, packed::ProductF32, packed::ProductF64, packed::PackedLanes, packed::PackedStrip;
 }  // namespace keras::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -219,6 +220,7 @@ HWY_AFTER_NAMESPACE();
 namespace keras::cpu {
 namespace {
 HWY_EXPORT(PackedLanes);
+HWY_EXPORT(PackedStrip);
 HWY_EXPORT(PackF32);
 HWY_EXPORT(PackF64);
 HWY_EXPORT(ProductF32);
@@ -229,6 +231,8 @@ size_t packed_matrix_bytes(DType dtype, int64_t k, int64_t n) {
   const int64_t lanes = HWY_DYNAMIC_DISPATCH(PackedLanes)(dtype);
   return static_cast<size_t>((n + lanes - 1) / lanes * lanes * k) * dtype_size(dtype);
 }
+
+int64_t packed_strip(DType dtype) { return HWY_DYNAMIC_DISPATCH(PackedStrip)(dtype); }
 
 void pack_matrix(DType dtype, int64_t k, int64_t n, const void* b, int64_t rs, int64_t cs, void* to) {
   if (dtype == DType::Float32) HWY_DYNAMIC_DISPATCH(PackF32)(k, n, b, rs, cs, to);

@@ -1,5 +1,5 @@
 // What lives here: products of few rows with a matrix that is used again and again (the recurrent weights of a loop), packed once into the
-// order in which its columns are read. One thread; no shapes beyond two dimensions.
+// order in which its columns are read. One thread, but columns can be shared out; no shapes beyond two dimensions.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -27,5 +27,8 @@ struct PackedProduct {
 };
 /// Every sum goes over k in order, whatever m is: a row's numbers don't depend on the rows beside it.
 void packed_product(DType dtype, const PackedProduct& p);
+
+/// Columns of a strip: those from a multiple of it on are a packed matrix of their own, which begins k times as many elements further.
+int64_t packed_strip(DType dtype);
 
 }  // namespace keras::cpu

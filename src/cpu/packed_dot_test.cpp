@@ -74,5 +74,23 @@ TEST(PackedDot, ARowDoesNotDependOnItsNeighbours) {
   }
 }
 
+TEST(PackedDot, StripsCanBeSharedOut) {
+  const int64_t n = 203, k = 57, strip = packed_strip(DType::Float32);
+  ASSERT_GT(n, 2 * strip);
+  std::vector<float> a(static_cast<size_t>(3 * k)), b(static_cast<size_t>(k * n)), all(static_cast<size_t>(3 * n)), cut(static_cast<size_t>(3 * n), -7.0f);
+  std::mt19937 rng(2);
+  std::normal_distribution<float> normal;
+  for (float& x : a) x = normal(rng);
+  for (float& x : b) x = normal(rng);
+  std::unique_ptr<float, decltype(&std::free)> packed(static_cast<float*>(std::aligned_alloc(64, (packed_matrix_bytes(DType::Float32, k, n) + 63) / 64 * 64)), &std::free);
+  pack_matrix(DType::Float32, k, n, b.data(), n, 1, packed.get());
+  packed_product(DType::Float32, {.m = 3, .n = n, .k = k, .a = a.data(), .a_ld = k, .packed = packed.get(), .c = all.data(), .c_ld = n});
+  for (int64_t begin : {strip, int64_t{0}, 2 * strip}) {
+    const int64_t end = begin == 2 * strip ? n : begin + strip;
+    packed_product(DType::Float32, {.m = 3, .n = end - begin, .k = k, .a = a.data(), .a_ld = k, .packed = packed.get() + begin * k, .c = cut.data() + begin, .c_ld = n});
+  }
+  EXPECT_EQ(0, std::memcmp(cut.data(), all.data(), all.size() * sizeof(float)));
+}
+
 }  // namespace
 }  // namespace keras::cpu

@@ -43,6 +43,12 @@ class PackedDotKernel : public engine::Kernel {
     p_.n = r.out().shape.back();
     p_.a_ld = p_.k;
     p_.c_ld = p_.add_ld = p_.n;
+    strip_ = cpu::packed_strip(dtype_);
+    strips_ = (p_.n + strip_ - 1) / strip_;
+    // Each thread that shares a step must spare more than it takes to be told and waited for.
+    constexpr double kLeastBytes = 96 << 10, kLeastFlops = 150e3;
+    const double weights = static_cast<double>(p_.k * p_.n), size = static_cast<double>(dtype_size(dtype_));
+    most_pieces_ = std::clamp<int64_t>(static_cast<int64_t>(std::max(size * weights / kLeastBytes, 2 * weights * static_cast<double>(p_.m) / kLeastFlops)), 1, strips_);
     text_ = "dot " + std::to_string(p_.m) + "x" + std::to_string(p_.k) + "x" + std::to_string(p_.n) + " with packed columns";
   }
   void run(void* const* in, void* const* out, void*) const override {
@@ -51,7 +57,13 @@ class PackedDotKernel : public engine::Kernel {
     size_t next = 2;
     if (epilogue_.bias) p.bias = in[next++];
     if (epilogue_.add) p.add = in[next];
-    cpu::packed_product(dtype_, p);
+    // Where all rows go together, on one thread, the others take columns, each the same ones in every step, which stay in its cache.
+    const int64_t pieces = std::min<int64_t>(most_pieces_, cpu::num_threads());
+    if (pieces <= 1) {
+      cpu::packed_product(dtype_, p);
+    } else {
+      cpu::parallel_for(strips_, (strips_ + pieces - 1) / pieces, [&](int64_t begin, int64_t end) { columns(p, begin * strip_, std::min(p.n, end * strip_)); });
+    }
     if (epilogue_.act == cpu::Epilogue::Act::None) return;
     cpu::Epilogue act;
     act.act = epilogue_.act;
@@ -60,9 +72,20 @@ class PackedDotKernel : public engine::Kernel {
   const char* describe() const override { return text_.c_str(); }
 
  private:
+  void columns(cpu::PackedProduct p, int64_t begin, int64_t end) const {
+    const auto at = [&](const void* from, int64_t elements) -> const void* {
+      return from == nullptr ? nullptr : static_cast<const std::byte*>(from) + static_cast<size_t>(elements) * dtype_size(dtype_);
+    };
+    p.packed = at(p.packed, begin * p.k), p.bias = at(p.bias, begin), p.add = at(p.add, begin);
+    p.c = const_cast<void*>(at(p.c, begin));
+    p.n = end - begin;
+    cpu::packed_product(dtype_, p);
+  }
+
   DType dtype_;
   cpu::Epilogue epilogue_;
   cpu::PackedProduct p_;
+  int64_t strip_ = 1, strips_ = 1, most_pieces_ = 1;
   std::string text_;
 };
 
