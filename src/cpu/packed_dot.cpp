@@ -5,7 +5,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/packed_dot.cpp"
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -16,7 +16,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // Masked stores of AVX2 and AVX-512 never touch what the mask leaves out.
 constexpr bool kSafeMasks = HWY_TARGET <= HWY_AVX2;
-constexpr bool kManyRegisters = HWY_TARGET <= HWY_AVX3 || HWY_TARGET > HWY_SSSE3;
+constexpr bool kManyRegisters = !HWY_ARCH_X86 || HWY_TARGET <= HWY_AVX3;
 // A strip is some vectors of columns, all k of them one after the other; the last strip has as many as it needs, filled up with zeros.
 // AVX2: twelve sums hide the multipliers' latency, and four rows by three vectors read less for them than six by two.
 constexpr int kStripVectors = HWY_TARGET == HWY_AVX2 ? 3 : 2;
@@ -47,6 +47,13 @@ template <int MR, int NS, int NV, bool kWhole, class T> HWY_NOINLINE void tile(c
   for (int i = 0; i < MR; ++i) {
 #pragma GCC unroll 16
     for (int j = 0; j < kVectors; ++j) acc[i][j] = hn::Zero(d);
+  }
+  // What is added comes from a sequence that no one has read of late; it arrives while the sums are made.
+  constexpr int64_t kLine = 64 / sizeof(T);
+  if (g.add != nullptr) {
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i)
+      for (int64_t j = 0; j < kVectors * lanes; j += kLine) __builtin_prefetch(g.add + i * g.add_ld + j);
   }
   const T* a = g.a;
   const T* b = g.b;
