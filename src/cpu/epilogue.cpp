@@ -37,18 +37,22 @@ template <class D, class V = hn::Vec<D>> HWY_INLINE V gelu_erf(D d, V x) {
     for (size_t i = 0; i < hn::Lanes(d); ++i) lanes[i] = 0.5 * lanes[i] * std::erfc(-lanes[i] * 0.70710678118654752440);
     return hn::Load(d, lanes);
   } else {
+    // max(x, 0) - h(|x|), where h(a) = a erfc(a / sqrt 2) / 2 = a exp(-a^2 / 2) t p(t), t = 1 / (1 + 0.304 a).
     const V one = hn::Set(d, 1);
-    // Beyond 9.8 the density underflows; the bound keeps inf * 0 out.
-    const V z = hn::Min(hn::Mul(hn::Abs(x), hn::Set(d, 0.70710678118654752440f)), hn::Set(d, 9.8f));
-    const V t = hn::Div(one, hn::MulAdd(z, hn::Set(d, 0.43f), one));
-    V p = hn::Set(d, 0.0731474286f);
-    for (const float c : {-0.308101864f, 0.379897148f, -0.0823125453f, 0.245084591f, 0.205471444f, 0.244293977f, 0.242519808f}) {
+    const V a = hn::Min(hn::Set(d, 13.29f), hn::Abs(x));  // from here on the power of two below is 0
+    const V t = hn::Div(one, hn::MulAdd(a, hn::Set(d, 0.304055929f), one));
+    const V s = hn::Mul(a, a), by = hn::Set(d, -0.721347511f);  // exp(-s / 2) = 2^(by s)
+    const V magic = hn::Set(d, 12582912.0f);                    // adding it rounds, and leaves the whole number in the low bits
+    const V rounded = hn::MulAdd(s, by, magic);
+    const V f = hn::MulSub(s, by, hn::Sub(rounded, magic));
+    const hn::RebindToSigned<D> di;
+    const V scale = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::BitCast(di, rounded), hn::Set(di, 127))));
+    V e = hn::Set(d, 0.000153458124f), p = hn::Set(d, 0.0365737155f);
+    for (const float c : {0.00133999309f, 0.00961848907f, 0.0555032864f, 0.240226462f, 0.693147182f, 1.0f})
+      e = hn::MulAdd(e, f, hn::Set(d, c));
+    for (const float c : {-0.154050931f, 0.189948574f, -0.0411562733f, 0.122542292f, 0.102735721f, 0.122146986f, 0.121259905f})
       p = hn::MulAdd(p, t, hn::Set(d, c));
-    }
-    const V tail = hn::Mul(hn::Mul(p, t), hn::Exp(d, hn::Neg(hn::Mul(z, z))));  // erfc(|x| / sqrt 2)
-    const V half = hn::Mul(x, hn::Set(d, 0.5f));
-    const V y = hn::IfThenElse(hn::Gt(x, hn::Zero(d)), hn::NegMulAdd(half, tail, x), hn::Mul(half, tail));
-    return hn::IfThenElse(hn::Lt(x, hn::Set(d, -1e30f)), hn::Zero(d), y);
+    return hn::NegMulAdd(hn::Mul(hn::Mul(a, t), p), hn::Mul(e, scale), hn::Max(hn::Zero(d), x));
   }
 }
 
