@@ -245,8 +245,7 @@ template <class T> void pack_strip(T* to, int64_t strip, const T* from, int64_t 
 }
 
 // k × n of b into strips that are `pitch` apart, the last one filled up with zeros. Rows of b are read whole, one after the other.
-template <class T>
-void pack_strips(T* to, int64_t strip, int64_t pitch, const T* from, int64_t rs, int64_t cs, int64_t k, int64_t n) {
+template <class T> void pack_strips(T* to, int64_t strip, int64_t pitch, const T* from, int64_t rs, int64_t cs, int64_t k, int64_t n) {
   const hn::ScalableTag<T> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const int64_t whole = cs == 1 ? n / strip * strip : 0;
@@ -300,12 +299,46 @@ template <class T> void pack_panels(T* to, const T* from, int64_t rs, int64_t cs
   }
 }
 
+// What becomes of the sums of a tile whose last vector is not whole: as packed_tile does it, from memory.
+template <class T> HWY_NOINLINE void finish_part(const Block<T>& g, const T* sums, int64_t pitch, int64_t rows, int64_t n) {
+  const hn::ScalableTag<T> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t i = 0; i < rows; ++i) {
+    T* c = g.c + i * g.c_ld;
+    const T *from = sums + i * pitch, *add = g.add == nullptr ? nullptr : g.add + i * g.c_ld;
+    int64_t j = 0;
+    if (kSafeMasks) {
+      for (; j < n; j += lanes) {
+        const auto mask = hn::FirstN(d, static_cast<size_t>(std::min(lanes, n - j)));
+        auto v = hn::Load(d, from + j);
+        if (!g.first) v = hn::Add(hn::MaskedLoad(mask, d, c + j), v);
+        if (g.last) {
+          if (g.bias != nullptr) v = hn::Add(v, hn::MaskedLoad(mask, d, g.bias + j));
+          if (add != nullptr) v = hn::Add(v, hn::MaskedLoad(mask, d, add + j));
+          if (g.relu) v = hn::Min(hn::Set(d, g.upper), hn::Max(hn::Zero(d), v));
+        }
+        hn::BlendedStore(v, mask, d, c + j);
+      }
+    }
+    for (; j < n; ++j) {
+      T s = g.first ? from[j] : c[j] + from[j];
+      if (g.last) {
+        if (g.bias != nullptr) s += g.bias[j];
+        if (add != nullptr) s += add[j];
+        if (g.relu) s = s < 0 ? T{0} : s > g.upper ? g.upper : s;
+      }
+      c[j] = s;
+    }
+  }
+}
+
 // MR rows by NV vectors of c in registers. b comes in strips of two vectors, g.b_pitch apart; a has dense columns (kColumns, as in a panel) or
 // dense rows. Only n columns of the vectors are part of c.
 template <int MR, int NV, bool kColumns, class T> HWY_NOINLINE void packed_tile(const Block<T>& g, int64_t n) {
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  constexpr int64_t kMost = static_cast<int64_t>(hn::MaxLanes(d));
   V acc[MR][NV];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
@@ -326,7 +359,7 @@ template <int MR, int NV, bool kColumns, class T> HWY_NOINLINE void packed_tile(
     for (int j = 0; j < NV; ++j) vb[j] = hn::LoadU(d, b + j / 2 * pitch + j % 2 * lanes);
     if (NV == 2 && MR > 2) {
       __builtin_prefetch(b + ahead, 0, 2);
-      __builtin_prefetch(b + ahead + lanes, 0, 2);
+      if (kMost * sizeof(T) >= 64) __builtin_prefetch(b + ahead + lanes, 0, 2);  // else both vectors share a line
     }
     b += b_rs;
 #pragma GCC unroll 16
@@ -339,42 +372,42 @@ template <int MR, int NV, bool kColumns, class T> HWY_NOINLINE void packed_tile(
     for (int i = 0; i < kPointers; ++i) a[i] += a_step;
   }
 
-  const V zero = hn::Zero(d), upper = hn::Set(d, g.upper);
-#pragma GCC unroll 8
-  for (int j = 0; j < NV; ++j) {
-    const int64_t count = n - j * lanes;
-    if (count <= 0) break;
-    const bool masked = count < lanes;
-    const auto mask = hn::FirstN(d, static_cast<size_t>(masked ? count : lanes));
-    const auto load = [&](const T* p) HWY_ATTR { return masked ? hn::MaskedLoad(mask, d, p) : hn::LoadU(d, p); };
+  if (n < NV * lanes) {
+    HWY_ALIGN T sums[MR * NV * kMost];
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
-      T* c = g.c + i * g.c_ld + j * lanes;
-      V v = acc[i][j];
-      if (masked && !kSafeMasks) {
-        HWY_ALIGN T out[hn::MaxLanes(d)];
-        hn::Store(v, d, out);
-        for (int64_t l = 0; l < count; ++l) {
-          T s = g.first ? out[l] : c[l] + out[l];
-          if (g.last) {
-            if (g.bias != nullptr) s += g.bias[j * lanes + l];
-            if (g.add != nullptr) s += g.add[i * g.c_ld + j * lanes + l];
-            if (g.relu) s = s < 0 ? T{0} : s > g.upper ? g.upper : s;
-          }
-          c[l] = s;
-        }
-        continue;
-      }
-      if (!g.first) v = hn::Add(load(c), v);
-      if (g.last) {
-        if (g.bias != nullptr) v = hn::Add(v, load(g.bias + j * lanes));
-        if (g.add != nullptr) v = hn::Add(v, load(g.add + i * g.c_ld + j * lanes));
-        if (g.relu) v = hn::Min(upper, hn::Max(zero, v));  // in this order NaN stays NaN
-      }
-      if (masked) hn::BlendedStore(v, mask, d, c);
-      else hn::StoreU(v, d, c);
+#pragma GCC unroll 8
+      for (int j = 0; j < NV; ++j) hn::Store(acc[i][j], d, sums + (i * NV + j) * kMost);
+    }
+    return finish_part<T>(g, sums, NV * kMost, MR, n);
+  }
+  // One pass over the registers for each thing to do: what there is to do is asked once.
+  T* const c = g.c;
+  const int64_t c_ld = g.c_ld;
+  const T *const bias = g.last ? g.bias : nullptr, *const add = g.last ? g.add : nullptr;
+  const bool clamp = g.last && g.relu;
+  const auto each = [&](auto&& f) HWY_ATTR {
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+#pragma GCC unroll 8
+      for (int j = 0; j < NV; ++j) f(acc[i][j], i * c_ld + j * lanes);
+    }
+  };
+  if (!g.first) each([&](V& v, int64_t at) HWY_ATTR { v = hn::Add(hn::LoadU(d, c + at), v); });
+  if (bias != nullptr) {
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; ++j) {
+      const V one = hn::LoadU(d, bias + j * lanes);
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i) acc[i][j] = hn::Add(acc[i][j], one);
     }
   }
+  if (add != nullptr) each([&](V& v, int64_t at) HWY_ATTR { v = hn::Add(v, hn::LoadU(d, add + at)); });
+  if (clamp) {
+    const V zero = hn::Zero(d), upper = hn::Set(d, g.upper);
+    each([&](V& v, int64_t) HWY_ATTR { v = hn::Min(upper, hn::Max(zero, v)); });  // in this order NaN stays NaN
+  }
+  each([&](V v, int64_t at) HWY_ATTR { hn::StoreU(v, d, c + at); });
 }
 
 // One tile of so many rows and a strip's n columns.
@@ -403,8 +436,25 @@ template <int NV, bool kColumns, class T> void packed_rows(const Block<T>& g, in
   }
 }
 
-// A strip against all tiles of a block of a.
-template <bool kPanels, class T> void strip_rows(Block<T> g, int64_t m, int64_t n, int64_t lanes) {
+template <class T> T upper_of(const Gemm& g) {
+  return g.epilogue != nullptr && g.epilogue->act == Epilogue::Act::Relu6 ? T{6} : std::numeric_limits<T>::infinity();
+}
+// Relu and relu6 are done in registers, the others on what is in the first-level cache.
+inline bool clamps(const Gemm& g) {
+  return g.epilogue == nullptr
+             ? g.relu
+             : g.epilogue->act == Epilogue::Act::Relu6 || (g.epilogue->act == Epilogue::Act::Relu && g.epilogue->alpha == 0);
+}
+inline bool acts_after(const Gemm& g) { return g.epilogue != nullptr && g.epilogue->act != Epilogue::Act::None && !clamps(g); }
+template <class T> void act_after(const Gemm& g, T* c, int64_t m, int64_t n) {
+  Epilogue e = *g.epilogue;
+  e.bias = e.add = false;
+  apply_epilogue(e, sizeof(T) == 4 ? DType::Float32 : DType::Float64, c, nullptr, nullptr, m, n, g.c_ld);
+}
+
+// A strip against all tiles of a block of a. `act`: the activation follows each tile, while it is in the first-level cache; a whole column of
+// them is often not even in the second, for rows of c that are a power of two apart share few sets.
+template <bool kPanels, class T> void strip_rows(Block<T> g, int64_t m, int64_t n, int64_t lanes, const Gemm* act) {
   const Tiles tiles(m, kRows<T>);
   const T* a = g.a;
   if (kPanels) g.a_rs = 1, g.a_cs = kPanel<T>;
@@ -415,24 +465,11 @@ template <bool kPanels, class T> void strip_rows(Block<T> g, int64_t m, int64_t 
     constexpr int kNarrow = !kPanels && sizeof(T) == 4 ? 1 : 2;
     if (n <= lanes) packed_rows<kNarrow, kPanels>(g, r, n);
     else packed_rows<2, kPanels>(g, r, n);
+    if (act != nullptr) act_after(*act, g.c, r, n);
     a += kPanels ? kPanel<T> * g.k : r * g.a_rs;
     g.c += r * g.c_ld;
     if (g.add != nullptr) g.add += r * g.c_ld;
   }
-}
-
-template <class T> T upper_of(const Gemm& g) {
-  return g.epilogue != nullptr && g.epilogue->act == Epilogue::Act::Relu6 ? T{6} : std::numeric_limits<T>::infinity();
-}
-// Relu and relu6 are done in registers, the others on what is in the first-level cache.
-inline bool clamps(const Gemm& g) {
-  return g.epilogue == nullptr ? g.relu : g.epilogue->act == Epilogue::Act::Relu6 || (g.epilogue->act == Epilogue::Act::Relu && g.epilogue->alpha == 0);
-}
-inline bool acts_after(const Gemm& g) { return g.epilogue != nullptr && g.epilogue->act != Epilogue::Act::None && !clamps(g); }
-template <class T> void act_after(const Gemm& g, T* c, int64_t m, int64_t n) {
-  Epilogue e = *g.epilogue;
-  e.bias = e.add = false;
-  apply_epilogue(e, sizeof(T) == 4 ? DType::Float32 : DType::Float64, c, nullptr, nullptr, m, n, g.c_ld);
 }
 
 template <class T> void gemm_blocked(const Gemm& g) {
@@ -453,6 +490,7 @@ template <class T> void gemm_blocked(const Gemm& g) {
   for (int64_t k = 0; k < g.k; k += depth) {
     const int64_t kd = std::min(depth, g.k - k);
     const bool last = k + kd >= g.k;
+    const Gemm* const act = last && after ? &g : nullptr;
     for (int64_t j = 0; j < g.n; j += columns) {
       const int64_t n = std::min(columns, g.n - j), pitch = packed ? g.b_pitch : strip * kd;
       if (!packed) pack_strips(packed_b, strip, pitch, b + k * g.b_rs + j * g.b_cs, g.b_rs, g.b_cs, kd, n);
@@ -468,21 +506,37 @@ template <class T> void gemm_blocked(const Gemm& g) {
         }
         for (int64_t s = 0; s < n;) {
           const int64_t at = i * g.c_ld + j + s;
-          const Block<T> blk{kd, panels || copy_a ? packed_a : from, a_rs, 1, strips + s / strip * pitch, strip, pitch, c + at, g.c_ld,
-                             bias == nullptr ? nullptr : bias + j + s, add == nullptr ? nullptr : add + at, relu, k == 0, last, upper_of<T>(g)};
+          const Block<T> blk{kd,
+                             panels || copy_a ? packed_a : from,
+                             a_rs,
+                             1,
+                             strips + s / strip * pitch,
+                             strip,
+                             pitch,
+                             c + at,
+                             g.c_ld,
+                             bias == nullptr ? nullptr : bias + j + s,
+                             add == nullptr ? nullptr : add + at,
+                             relu,
+                             k == 0,
+                             last,
+                             upper_of<T>(g)};
           int64_t done = std::min(strip, n - s);
           // A few rows hide the latency of sums only several strips wide.
           if (panels) {
-            strip_rows<true>(blk, m, done, lanes);
+            strip_rows<true>(blk, m, done, lanes, act);
           } else if (m == 1 && n - s >= 4 * strip) {
             packed_tile<1, 8, false>(blk, done = 4 * strip);
+            if (act != nullptr) act_after(g, c + at, m, done);
           } else if (m <= 3 && n - s >= 2 * strip) {
             done = 2 * strip;
-            m == 1 ? packed_tile<1, 4, false>(blk, done) : m == 2 ? packed_tile<2, 4, false>(blk, done) : packed_tile<3, 4, false>(blk, done);
+            m == 1   ? packed_tile<1, 4, false>(blk, done)
+            : m == 2 ? packed_tile<2, 4, false>(blk, done)
+                     : packed_tile<3, 4, false>(blk, done);
+            if (act != nullptr) act_after(g, c + at, m, done);
           } else {
-            strip_rows<false>(blk, m, done, lanes);
+            strip_rows<false>(blk, m, done, lanes, act);
           }
-          if (last && after) act_after(g, c + at, m, done);
           s += done;
         }
       }
@@ -513,7 +567,7 @@ template <class T> void gemm_loops(const Gemm& g) {
   for (int64_t k = 0; k < g.k; k += depth) {
     Block<T> blk{
         std::min(depth, g.k - k), a + k * g.a_cs, g.a_rs, g.a_cs, nullptr, g.b_rs, 0, nullptr, g.c_ld, nullptr, nullptr, clamps(g), k == 0,
-        k + depth >= g.k, upper_of<T>(g)};
+        k + depth >= g.k,         upper_of<T>(g)};
     for (int64_t j = 0; j < g.n; j += width) {
       const int64_t n = std::min(width, g.n - j);
       const T* from = b + k * g.b_rs + j * g.b_cs;
@@ -617,7 +671,8 @@ HWY_EXPORT(StripF64);
 HWY_EXPORT(TileRows);
 
 size_t gemm_pack_bytes(DType dtype, int64_t m, int64_t n, int64_t k) {
-  const int64_t blocked = (kBlockedPanels + (gemm_is_large(m, n, k) ? kBlockDepth * (std::min(n, kBlockColumns) + 64) : 0)) * static_cast<int64_t>(dtype_size(dtype));
+  const int64_t blocked = (kBlockedPanels + (gemm_is_large(m, n, k) ? kBlockDepth * (std::min(n, kBlockColumns) + 64) : 0)) *
+                          static_cast<int64_t>(dtype_size(dtype));
   return static_cast<size_t>(std::max(kPanelBytes + kBlockBytes + (64 << 10), blocked));
 }
 
@@ -625,7 +680,6 @@ void gemm(DType dtype, const Gemm& g) {
   if (dtype == DType::Float32) HWY_DYNAMIC_DISPATCH(GemmF32)(g);
   else HWY_DYNAMIC_DISPATCH(GemmF64)(g);
 }
-
 
 int64_t gemm_strip(DType dtype) { return dtype == DType::Float32 ? HWY_DYNAMIC_DISPATCH(StripF32)() : HWY_DYNAMIC_DISPATCH(StripF64)(); }
 int64_t gemm_rows() { return HWY_DYNAMIC_DISPATCH(TileRows)(); }
