@@ -250,12 +250,15 @@ void copy_rows(float* to, int64_t to_rs, int64_t to_cs, const float* from, int64
 
 // ---- rows of scores -------------------------------------------------------------------------------------------------
 
-/// exp of what is not above 0; below -87, where floats run out of normal numbers, 0. NaN stays.
+/// exp of what is not above 0; from where floats run out of normal numbers (-87.7) on, 0. NaN stays.
 HWY_INLINE F exp_below(D d, F x) {
-  F n;
-  const F r = exp_reduce(d, at_least(d, x, -87.0f), n);
-  const F y = hn::Mul(exp_poly(d, r), pow2i(d, hn::ConvertTo(IntOf<D>(), n)));
-  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -87.0f)), y);
+  const IntOf<D> di;
+  const F by = hn::Set(d, 1.44269504f), magic = hn::Set(d, 12582912.0f);  // adding it rounds, and leaves the whole number in the low bits
+  const F c = at_least(d, x, -88.3f);                                     // where the power of two is 0
+  const F rounded = hn::MulAdd(c, by, magic);
+  const F f = hn::MulSub(c, by, hn::Sub(rounded, magic));
+  const F power = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::BitCast(di, rounded), hn::Set(di, 127))));
+  return hn::Mul(poly(d, f, 0.000153458124f, 0.00133999309f, 0.00961848907f, 0.0555032864f, 0.240226462f, 0.693147182f, 1.0f), power);
 }
 
 /// A piece of a row of scores: keys j0 … j0 + n of query row `row` of an attention.
