@@ -1,7 +1,11 @@
 // What lives here: the call of a layer in numbered steps, its weights, and the bridge to classes that users derive.
 #include <algorithm>
+#include <atomic>
+#include <deque>
 #include <fmt/format.h>
+#include <mutex>
 #include <set>
+#include <unordered_map>
 
 #include <keras/dtype_policies.h>
 #include <keras/base/dtype_policy_map.h>
@@ -75,8 +79,50 @@ Value Call::value(std::string_view name) const {
 }
 
 // ---- state
+// What `add_loss` was given since the last call from outside, by layer. Few layers ever have some: they stand here, and others pay nothing.
+static std::mutex g_losses_mutex;
+static std::atomic<size_t> g_layers_with_losses{0};
+static std::unordered_map<const LayerImpl*, Tensors>& added_losses() {
+  static auto* all = new std::unordered_map<const LayerImpl*, Tensors>;  // outlives every layer
+  return *all;
+}
+static void forget_losses(const std::vector<LayerImpl*>& layers) {
+  std::vector<Tensors> dropped;
+  std::lock_guard lock(g_losses_mutex);
+  for (const LayerImpl* l : layers)
+    if (auto it = added_losses().find(l); it != added_losses().end()) {
+      dropped.push_back(std::move(it->second));
+      added_losses().erase(it);
+    }
+  g_layers_with_losses = added_losses().size();
+}
+// A call that no other layer made begins anew, as in Keras.
+static void begin_losses(const LayerImpl& layer) {
+  if (g_layers_with_losses.load(std::memory_order_relaxed) == 0) return;
+  for (CallContext* c = g_call; c; c = c->parent)
+    if (c->layer) return;
+  forget_losses(layer.flatten());
+}
+// Numbers, and values of the traces under way; what is left of other traces means nothing here.
+static bool is_alive(const Tensor& loss) {
+  if (!loss.is_traced()) return true;
+  for (core::Trace* t = core::current_trace(); t; t = t->parent)
+    if (t->number == loss.impl()->trace) return true;
+  return false;
+}
+
+static void append_added_losses(const LayerImpl& layer, Tensors& out) {
+  if (g_layers_with_losses.load(std::memory_order_relaxed) == 0) return;
+  std::lock_guard lock(g_losses_mutex);
+  if (auto it = added_losses().find(&layer); it != added_losses().end())
+    for (const Tensor& loss : it->second)
+      if (is_alive(loss)) out.push_back(loss);
+}
+
 LayerImpl::LayerImpl() = default;
-LayerImpl::~LayerImpl() = default;
+LayerImpl::~LayerImpl() {
+  if (g_layers_with_losses.load(std::memory_order_relaxed) != 0) forget_losses({this});
+}
 
 void LayerImpl::init(const std::string& class_name, const std::optional<std::string>& name, bool trainable, const std::optional<std::string>& dtype) {
   class_name_ = class_name;
@@ -152,6 +198,11 @@ void LayerImpl::track(const std::string& attribute, const std::shared_ptr<LayerI
 }
 
 void LayerImpl::add_loss(const Tensor& loss) {
+  {
+    std::lock_guard lock(g_losses_mutex);
+    added_losses()[this].push_back(loss);
+    g_layers_with_losses = added_losses().size();
+  }
   for (CallContext* c = g_call; c; c = c->parent)
     if (c->losses) {
       c->losses->push_back(loss);
@@ -368,6 +419,7 @@ Tensors LayerImpl::operator()(core::CallArgs args) {
     return out;
   }
   // 7. Compute.
+  begin_losses(*this);
   CallScope scope(this, mode);
   core::AutocastScope autocast(read_dtype(), core::AutocastScope::inside_mixed() || compute_dtype_ != variable_dtype_);
   Call call{given, inputs, masks_for(), mode.value_or(false)};
@@ -533,6 +585,18 @@ std::vector<Layer> Layer::sublayers() const {
 }
 Tensors Layer::losses() const {
   Tensors out;
+  // Keras' order: the parts as they stand, and what is inside of a part from the last to the first.
+  std::deque<LayerImpl*> waiting{impl_.get()};
+  for (const auto& part : impl_->sublayers()) waiting.push_back(part.get());
+  std::set<const LayerImpl*> seen;
+  while (!waiting.empty()) {
+    LayerImpl* l = waiting.front();
+    waiting.pop_front();
+    if (!seen.insert(l).second) continue;
+    layers::append_added_losses(*l, out);
+    if (l == impl_.get()) continue;
+    for (const auto& part : l->sublayers()) waiting.push_front(part.get());
+  }
   for (const Variable& v : trainable_weights())
     if (auto r = v.regularizer()) out.push_back(r(v.value()));
   return out;

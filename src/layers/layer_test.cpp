@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <keras/config.h>
+#include <keras/core/function.h>
 #include <keras/layers/convolutional/conv.h>
 #include <keras/layers/core/dense.h>
 #include <keras/layers/core/embedding.h>
@@ -236,6 +237,55 @@ TEST(LayerTest, ActivityRegularizerOfAnySavedLayer) {
   Tensor q = ops::ones({1, 2, 4});
   EXPECT_EQ(penalties(saved("MultiHeadAttention", {{"num_heads", 2}, {"key_dim", 2}}), {q, q}).size(), 4u);
   EXPECT_EQ(penalties(saved("GroupQueryAttention", {{"head_dim", 2}, {"num_query_heads", 2}, {"num_key_value_heads", 1}}), {q, q}).size(), 5u);
+}
+
+/// Adds its number, and calls what it holds.
+struct Adds : Layer {
+  double number;
+  std::vector<Layer> held;
+  Adds(double n, const std::vector<Layer>& h = {}) : Layer("Adds"), number(n), held(h) {
+    for (size_t i = 0; i < held.size(); ++i) track("held" + std::to_string(i), held[i]);
+  }
+  Tensor call(const Tensor& x) override {
+    Tensor y = x;
+    for (const Layer& l : held) y = l(y);
+    add_loss(ops::mean(x) * number);
+    return y;
+  }
+};
+
+TEST(LayerTest, LossesStandAsKerasListsThem) {
+  auto numbers = [](const Layer& l) {
+    std::vector<double> out;
+    for (const Tensor& loss : l.losses()) out.push_back(loss.item());
+    return out;
+  };
+  using V = std::vector<double>;
+  Adds b(2), c(3), inner(0, {b, c}), e(5), inner2(0, {e, inner}), a(1), d(4), m(0, {a, inner2, d});
+  Tensor x = ops::ones({1, 1});
+  EXPECT_EQ(numbers(m), V{});
+  for (int i = 0; i < 2; ++i) {  // the second call begins anew
+    m(x);
+    EXPECT_EQ(numbers(m), (V{0, 1, 0, 0, 3, 2, 5, 4}));
+  }
+  EXPECT_EQ(numbers(inner2), (V{0, 5, 0, 3, 2}));
+  a(x * 2);  // a call of a part alone
+  EXPECT_EQ(numbers(m), (V{0, 2, 0, 0, 3, 2, 5, 4}));
+  // In a trace they are its values; nothing of it stays.
+  Function step([&](const Tensors& in) {
+    m(in[0]);
+    Tensor sum = Tensor::full({}, 0.0);
+    for (const Tensor& loss : m.losses()) sum = sum + loss;
+    return Tensors{sum};
+  });
+  EXPECT_EQ(step({x * 2})[0].item(), 30);
+  EXPECT_EQ(numbers(m), V{});
+  Tensor in = core::make_symbolic({DType::Float32, Shape{None, 1}}, "x");
+  m(in);
+  EXPECT_EQ(numbers(m), V{});
+  Dense penalised(1, {.kernel_initializer = "ones", .kernel_regularizer = regularizers::L1(10), .activity_regularizer = regularizers::L2(7)});
+  penalised(x);
+  EXPECT_EQ(numbers(penalised), (V{7, 10}));
 }
 
 }  // namespace

@@ -210,7 +210,7 @@ template <class Options> struct HeadsImpl : LayerImpl {
     if (p.sigmoid) y = ops::sigmoid(y);
     if (const Regularizer& r = p.layer.impl()->activity_regularizer_) {
       Tensor loss = r.object()->call(y);
-      add_loss(prims::div(loss, scalar_like(loss, loss.dtype(), static_cast<double>(std::max<int64_t>(y.shape()[0], 1)))));
+      p.layer.impl()->add_loss(prims::div(loss, scalar_like(loss, loss.dtype(), static_cast<double>(std::max<int64_t>(y.shape()[0], 1)))));
     }
     return y;
   }
