@@ -17,7 +17,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/attention.cpp"
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -99,7 +99,7 @@ namespace attention_loops {
 
 using D = hn::ScalableTag<float>;
 using F = hn::Vec<D>;
-constexpr bool kManyRegisters = HWY_TARGET <= HWY_AVX3 || HWY_TARGET > HWY_SSSE3;
+constexpr bool kManyRegisters = !HWY_ARCH_X86 || HWY_TARGET <= HWY_AVX3;
 constexpr int kRows = kManyRegisters ? 12 : 6;
 
 inline int64_t lanes() { return static_cast<int64_t>(hn::Lanes(D())); }

@@ -7,7 +7,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/dot_gemm.cpp"
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -31,7 +31,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // Masked loads and stores of AVX2 and AVX-512 never touch what the mask leaves out; the others may read past the end of a buffer.
 constexpr bool kSafeMasks = HWY_TARGET <= HWY_AVX2;
-constexpr bool kManyRegisters = HWY_TARGET <= HWY_AVX3 || HWY_TARGET > HWY_SSSE3;
+constexpr bool kManyRegisters = !HWY_ARCH_X86 || HWY_TARGET <= HWY_AVX3;
 
 template <class T> struct Block {
   int64_t k;

@@ -5,7 +5,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/strip_gemm.cpp"
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -16,7 +16,7 @@ using StripD = hn::ScalableTag<float>;
 using StripV = hn::Vec<StripD>;
 
 // Rows of c whose sums fit the registers beside two vectors of b.
-constexpr int kStripRows = HWY_TARGET <= HWY_AVX3 || HWY_TARGET > HWY_SSSE3 ? 14 : 6;
+constexpr int kStripRows = !HWY_ARCH_X86 || HWY_TARGET <= HWY_AVX3 ? 14 : 6;
 constexpr int64_t kStripDepth = 512;  // rows of a strip that the first-level cache keeps, nearly
 
 struct StripPart {

@@ -13,7 +13,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/thin_conv.cpp"
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -41,7 +41,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 using ThinD = hn::ScalableTag<float>;
 using ThinV = hn::Vec<ThinD>;
 
-constexpr int kThinPixels = HWY_TARGET <= HWY_AVX3 || HWY_TARGET > HWY_SSSE3 ? 12 : 5;
+constexpr int kThinPixels = !HWY_ARCH_X86 || HWY_TARGET <= HWY_AVX3 ? 12 : 5;
 constexpr bool kThinMasks = HWY_TARGET <= HWY_AVX2;  // masked loads and stores that touch nothing else
 
 // MR pixels by NV vectors; of the last vector `left` lanes are channels.
