@@ -48,9 +48,13 @@ template <class D, class VI> HWY_INLINE hn::Vec<D> pow2i(D d, VI n) {
   return hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(n, hn::Set(di, 127))));
 }
 
-/// n = round(x / ln 2), r = x - n ln 2 in [-ln2/2, ln2/2]. The high part of ln 2 has 9 bits, so its product is exact.
-template <class D, class V> HWY_INLINE V exp_reduce(D d, V x, V& n) {
-  n = hn::Round(hn::Mul(x, hn::Set(d, 1.44269504f)));
+/// n = round(x / ln 2), r = x - n ln 2 in [-ln2/2, ln2/2]. The high part of ln 2 has 9 bits, so its product is exact. Rounded by adding what
+/// leaves no bits for a fraction: the sum's bits are n's, which a conversion would give only after looking for an overflow.
+template <class D, class V> HWY_INLINE V exp_reduce(D d, V x, hn::Vec<IntOf<D>>& ni) {
+  const IntOf<D> di;
+  const V no_fraction = hn::Set(d, 12582912.0f);
+  const V sum = hn::Add(hn::Mul(x, hn::Set(d, 1.44269504f)), no_fraction), n = hn::Sub(sum, no_fraction);
+  ni = hn::Sub(hn::BitCast(di, sum), hn::BitCast(di, no_fraction));
   const V r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), x);
   return hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
 }
@@ -62,20 +66,19 @@ template <class D, class V> HWY_INLINE V exp_poly(D d, V r) {
 
 template <class D, class V> HWY_INLINE V exp32(D d, V x) {
   const IntOf<D> di;
-  V n;
-  const V r = exp_reduce(d, clamp_keep_nan(d, x, -105.0f, 89.0f), n);
-  const auto ni = hn::ConvertTo(di, n);
+  hn::Vec<IntOf<D>> ni;
+  const V r = exp_reduce(d, clamp_keep_nan(d, x, -105.0f, 89.0f), ni);
   const auto half = hn::ShiftRight<1>(ni);  // in two steps, so that denormal and infinite results come out right
   return hn::Mul(hn::Mul(exp_poly(d, r), pow2i(d, half)), pow2i(d, hn::Sub(ni, half)));
 }
 
 template <class D, class V> HWY_INLINE V expm1_32(D d, V x) {
   const IntOf<D> di;
-  V n;
+  hn::Vec<IntOf<D>> n;
   const V r = exp_reduce(d, clamp_keep_nan(d, x, -30.0f, 89.0f), n);
   const V q = poly(d, r, 0.000199459362f, 0.00139323494f, 0.00833320618f, 0.0416664928f, 0.166666672f, 0.5f);
   const V p = hn::MulAdd(hn::Mul(r, r), q, r);
-  const V t = pow2i(d, hn::Sub(hn::ConvertTo(di, n), hn::Set(di, 1)));
+  const V t = pow2i(d, hn::Sub(n, hn::Set(di, 1)));
   const V y = hn::MulAdd(t, p, hn::Sub(t, hn::Set(d, 0.5f)));
   return hn::Add(y, y);
 }
