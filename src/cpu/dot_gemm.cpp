@@ -300,35 +300,36 @@ template <class T> void pack_panels(T* to, const T* from, int64_t rs, int64_t cs
 }
 
 // What becomes of the sums of a tile whose last vector is not whole: as packed_tile does it, from memory.
-template <class T> HWY_NOINLINE void finish_part(const Block<T>& g, const T* sums, int64_t pitch, int64_t rows, int64_t n) {
+template <class T>
+HWY_NOINLINE void finish_part(const Block<T>& g, const T* sums, int64_t pitch, int64_t rows, int64_t n) {
   const hn::ScalableTag<T> d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  for (int64_t i = 0; i < rows; ++i) {
-    T* c = g.c + i * g.c_ld;
-    const T *from = sums + i * pitch, *add = g.add == nullptr ? nullptr : g.add + i * g.c_ld;
-    int64_t j = 0;
-    if (kSafeMasks) {
-      for (; j < n; j += lanes) {
-        const auto mask = hn::FirstN(d, static_cast<size_t>(std::min(lanes, n - j)));
-        auto v = hn::Load(d, from + j);
-        if (!g.first) v = hn::Add(hn::MaskedLoad(mask, d, c + j), v);
-        if (g.last) {
-          if (g.bias != nullptr) v = hn::Add(v, hn::MaskedLoad(mask, d, g.bias + j));
-          if (add != nullptr) v = hn::Add(v, hn::MaskedLoad(mask, d, add + j));
-          if (g.relu) v = hn::Min(hn::Set(d, g.upper), hn::Max(hn::Zero(d), v));
-        }
-        hn::BlendedStore(v, mask, d, c + j);
-      }
-    }
-    for (; j < n; ++j) {
-      T s = g.first ? from[j] : c[j] + from[j];
-      if (g.last) {
-        if (g.bias != nullptr) s += g.bias[j];
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), whole = n / lanes * lanes;
+  const T *const bias = g.last ? g.bias : nullptr, *add = g.last ? g.add : nullptr;
+  const bool first = g.first, clamp = g.last && g.relu;
+  const auto mask = hn::FirstN(d, static_cast<size_t>(n - whole));
+  const auto zero = hn::Zero(d), upper = hn::Set(d, g.upper);
+  T* c = g.c;
+  for (int64_t i = 0; i < rows; ++i, c += g.c_ld, sums += pitch) {
+    const auto finished = [&](int64_t j, auto&& load) HWY_ATTR {
+      auto v = hn::Load(d, sums + j);
+      if (!first) v = hn::Add(load(c + j), v);
+      if (bias != nullptr) v = hn::Add(v, load(bias + j));
+      if (add != nullptr) v = hn::Add(v, load(add + j));
+      return clamp ? hn::Min(upper, hn::Max(zero, v)) : v;
+    };
+    for (int64_t j = 0; j < whole; j += lanes) hn::StoreU(finished(j, [&](const T* p) HWY_ATTR { return hn::LoadU(d, p); }), d, c + j);
+    if (whole < n && kSafeMasks) {
+      hn::BlendedStore(finished(whole, [&](const T* p) HWY_ATTR { return hn::MaskedLoad(mask, d, p); }), mask, d, c + whole);
+    } else {
+      for (int64_t j = whole; j < n; ++j) {
+        T s = first ? sums[j] : c[j] + sums[j];
+        if (bias != nullptr) s += bias[j];
         if (add != nullptr) s += add[j];
-        if (g.relu) s = s < 0 ? T{0} : s > g.upper ? g.upper : s;
+        if (clamp) s = s < 0 ? T{0} : s > g.upper ? g.upper : s;
+        c[j] = s;
       }
-      c[j] = s;
     }
+    if (add != nullptr) add += g.c_ld;
   }
 }
 

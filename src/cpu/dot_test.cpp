@@ -240,6 +240,31 @@ TEST(Dot, ActivationsAreExactNearZeroAndFarOut) {
   }
 }
 
+// What Keras gives: gelu(inf) = inf, and NaN stays.
+TEST(Dot, GeluAtTheEnds) {
+  const Epilogue e{.act = Act::Gelu};
+  Buffer y(DType::Float32, 11);
+  for (int64_t i = 0; i < 11; ++i) y.set(i, i % 3 == 0 ? static_cast<double>(INFINITY) : i % 3 == 1 ? static_cast<double>(NAN) : -14.0);
+  apply_epilogue(e, DType::Float32, y.data(), nullptr, nullptr, 1, 11, 11);
+  for (int64_t i = 0; i < 11; ++i) {
+    if (i % 3 == 0) EXPECT_EQ(y.at(i), static_cast<double>(INFINITY)) << i;
+    else if (i % 3 == 1) EXPECT_TRUE(std::isnan(y.at(i))) << i;
+    else EXPECT_NEAR(y.at(i), 0, 1e-37) << i;
+  }
+}
+
+// Tiles whose last columns are few, sums in several parts of k, everything added: the way through memory gives what whole tiles give.
+TEST(Dot, NarrowEdgesOfKeptMatrices) {
+  for (const DType dtype : {DType::Float32, DType::Float64}) {
+    for (const int64_t n : {1, 3, 10, 16, 23, 40, 61}) {
+      for (const Act act : {Act::None, Act::Relu6, Act::Gelu}) {
+        check({dtype, {29, 700}, {700, n}, {1}, {0}, {}, {}, {.bias = true, .act = act, .add = true}});
+        check({dtype, {100, 50}, {n, 50}, {1}, {1}, {}, {}, {.bias = n % 2 == 0, .act = act, .add = n % 3 == 0}});
+      }
+    }
+  }
+}
+
 TEST(Dot, OneKernelFromManyThreads) {
   const auto kernel = make_dot({DType::Float32, {96, 96}, {100, 96}, {1}, {1}, {}, {}, {}});
   const Buffer a = testing::random_buffer(DType::Float32, 96 * 96, 1), b = testing::random_buffer(DType::Float32, 96 * 100, 2);
