@@ -9,14 +9,14 @@ namespace keras::cli {
 
 namespace {
 
-struct Options {
+struct EvaluateArguments {
   std::string model, weights, data;
   CompileChoice compile;
   int64_t batch = 32;
   bool json = false;
 };
 
-int run(const Options& o) {
+int run_evaluate(const EvaluateArguments& o) {
   Model m = open_model(o.model, o.weights);
   if (o.compile.given() || !m.compiled()) compile_model(m, o.compile, o.model);
   Data d = read_data(o.data, m, true);
@@ -34,7 +34,7 @@ int run(const Options& o) {
 }  // namespace
 
 Command evaluate_command(CLI::App& app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<EvaluateArguments>();
   auto* e = app.add_subcommand("evaluate", "Print loss and metrics on data");
   e->add_option("model", o->model, "a compiled .keras file")->required();
   e->add_option("--weights", o->weights, "a .weights.h5 to load");
@@ -44,7 +44,7 @@ Command evaluate_command(CLI::App& app) {
   e->add_option("--data", o->data, ".npz with x and y, or CSV")->required();
   e->add_option("--batch-size", o->batch, "samples per step");
   e->add_flag("--json", o->json, "as JSON");
-  return {e, [o] { return run(*o); }};
+  return {e, [o] { return run_evaluate(*o); }};
 }
 
 }  // namespace keras::cli

@@ -7,12 +7,12 @@ namespace keras::cli {
 
 namespace {
 
-struct Options {
+struct PredictArguments {
   std::string model, weights, input, output;
   int64_t batch = 32;
 };
 
-int run(const Options& o) {
+int run_predict(const PredictArguments& o) {
   Model m = open_model(o.model, o.weights, false);
   Data d = read_data(o.input, m, false);
   Tensors y = m.predict_all(d.x, {.batch_size = o.batch, .verbose = 0});
@@ -32,14 +32,14 @@ int run(const Options& o) {
 }  // namespace
 
 Command predict_command(CLI::App& app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<PredictArguments>();
   auto* p = app.add_subcommand("predict", "Run a model on data");
   p->add_option("model", o->model, "a .keras or .h5 file")->required();
   p->add_option("--weights", o->weights, "a .weights.h5 to load");
   p->add_option("--input", o->input, ".npz with x (or x_<input>), .npy or CSV")->required();
   p->add_option("--output", o->output, ".npz (y, or y_<output>), .npy or CSV")->required();
   p->add_option("--batch-size", o->batch, "samples per step");
-  return {p, [o] { return run(*o); }};
+  return {p, [o] { return run_predict(*o); }};
 }
 
 }  // namespace keras::cli

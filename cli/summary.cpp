@@ -9,13 +9,13 @@ namespace keras::cli {
 
 namespace {
 
-struct Options {
+struct SummaryArguments {
   std::string model, weights;
   bool json = false;
   SummaryOptions show;
 };
 
-int run(const Options& o) {
+int run_summary(const SummaryArguments& o) {
   Model m = open_model(o.model, o.weights, !o.model.ends_with(".json"));
   if (!o.json) {
     m.summary(o.show);
@@ -40,7 +40,7 @@ int run(const Options& o) {
 }  // namespace
 
 Command summary_command(CLI::App& app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<SummaryArguments>();
   auto* s = app.add_subcommand("summary", "Print the layers of a model");
   s->add_option("model", o->model, "a .keras or .h5 file, or the .json of an architecture")->required();
   s->add_option("--weights", o->weights, "a .weights.h5 to load");
@@ -49,7 +49,7 @@ Command summary_command(CLI::App& app) {
   s->add_flag("--show-trainable", o->show.show_trainable, "show whether each layer is trainable");
   s->add_option("--line-length", o->show.line_length, "columns of the table");
   s->add_option("--style", o->show.style, "boxed or plain");
-  return {s, [o] { return run(*o); }};
+  return {s, [o] { return run_summary(*o); }};
 }
 
 }  // namespace keras::cli

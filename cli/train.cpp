@@ -11,7 +11,7 @@ namespace keras::cli {
 
 namespace {
 
-struct Options {
+struct TrainArguments {
   std::string model, weights, data, validation, output, history, class_weight, callbacks, checkpoint, every;
   CompileChoice compile;
   int64_t seed = -1, batch = 32;
@@ -49,7 +49,7 @@ std::map<int64_t, double> class_weights(const std::string& text) {
 }
 
 /// What --checkpoint and --checkpoint-every say; `callbacks` as they were read. A run goes on only with the same seed and callbacks.
-CheckpointOptions checkpoint_options(const Options& o, const Value& callbacks) {
+CheckpointOptions checkpoint_options(const TrainArguments& o, const Value& callbacks) {
   CheckpointOptions c{.directory = o.checkpoint, .settings = Dict{{"seed", o.seed}, {"callbacks", callbacks}}};
   if (o.every.empty()) return c;
   if (o.checkpoint.empty()) throw ValueError(ErrorText{.what = "--checkpoint-every needs --checkpoint", .fix = "give --checkpoint DIR"}.str());
@@ -79,7 +79,7 @@ void write_history(const callbacks::History& h, const std::string& path) {
   write_text(path, text + "}\n");
 }
 
-int run(const Options& o) {
+int run_train(const TrainArguments& o) {
   if (!o.output.empty() && !o.output.ends_with(".keras") && !o.output.ends_with(".h5"))
     throw ValueError(ErrorText{.what = "the output's suffix is unknown", .expected = ".keras, .weights.h5 or .h5", .received = o.output}.str());
   if (o.seed >= 0) utils::set_random_seed(o.seed);
@@ -109,7 +109,7 @@ int run(const Options& o) {
 }  // namespace
 
 Command train_command(CLI::App& app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<TrainArguments>();
   auto* t = app.add_subcommand("train", "Train a model");
   t->add_option("model", o->model, "a .keras file, or the .json of an architecture")->required();
   t->add_option("--weights", o->weights, "a .weights.h5 to start from");
@@ -132,7 +132,7 @@ Command train_command(CLI::App& app) {
   t->add_option("--checkpoint", o->checkpoint, "a folder that keeps the state of the run: started again after a kill, it goes on exactly");
   t->add_option("--checkpoint-every", o->every, "batches (100) or seconds (30s) between checkpoints; seldom enough to cost next to nothing when left out");
   t->add_option("--verbose", o->verbose, "0, 1 or 2");
-  return {t, [o] { return run(*o); }};
+  return {t, [o] { return run_train(*o); }};
 }
 
 }  // namespace keras::cli
