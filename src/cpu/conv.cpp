@@ -1,5 +1,5 @@
-// What lives here: checks of a ConvDesc and the choice of its implementation. The implementations live in winograd.cpp,
-// thin_conv.cpp, depthwise.cpp, dnnl_conv.cpp, conv_loops.cpp and dot.cpp (a kernel of one tap is a matrix product).
+// What lives here: checks of a ConvDesc and the choice of its implementation. The implementations live in winograd.cpp, thin_conv.cpp,
+// frame_conv.cpp, direct_conv.cpp, depthwise.cpp, dnnl_conv.cpp, conv_loops.cpp and dot.cpp (a kernel of one tap is a matrix product).
 #include "cpu/conv.h"
 
 #include <algorithm>
@@ -10,8 +10,10 @@
 
 #include "cpu/conv_plan.h"
 #include "cpu/depthwise.h"
+#include "cpu/direct_conv.h"
 #include "cpu/dot.h"
 #include "cpu/float_bridge.h"
+#include "cpu/frame_conv.h"
 #include "cpu/thin_conv.h"
 #include "cpu/thread_pool.h"
 #include "cpu/winograd.h"
@@ -139,7 +141,7 @@ class StridedProduct final : public engine::Kernel {
   std::string text_;
 };
 
-// Winograd where its plan costs less than oneDNN's direct convolution.
+// Winograd where its plan costs less than a direct convolution.
 engine::KernelPtr winograd_that_pays(const ConvGeometry& g, ConvPass pass, bool kept) {
   const WinogradPlan plan = plan_winograd(g, pass, kept);
   return plan.m != 0 && plan.cost < direct_conv_cost(g, pass, kept) ? make_winograd_conv(g, pass, plan) : nullptr;
@@ -177,6 +179,7 @@ engine::KernelPtr fast_conv(const ConvGeometry& g, ConvPass pass) {
   if (auto kernel = make_depthwise_conv(g, pass)) return kernel;
   if (forward && thin_conv_pays(g)) return make_thin_conv(g);
   auto kernel = winograd_that_pays(g, pass, false);
+  if (kernel == nullptr && g.dtype == DType::Float32) kernel = frame_conv_pays(g, pass) ? make_frame_conv(g, pass) : make_direct_conv(g, pass);
   if (kernel == nullptr) kernel = make_dnnl_conv(g, pass);
   if (kernel != nullptr && forward && winograd_can(g)) return std::make_unique<LearningConv>(g, std::move(kernel));
   return kernel;
@@ -187,8 +190,8 @@ engine::KernelPtr make(const ConvDesc& desc, ConvPass pass) {
   const Shape& out = pass == ConvPass::Forward ? desc.y : pass == ConvPass::BackwardInput ? desc.x : desc.w;
   if (desc.x.numel() == 0 || desc.w.numel() == 0 || desc.y.numel() == 0)
     return std::make_unique<EmptyConv>(g, out.numel(), pass == ConvPass::Forward);
-  if (is_product(g) && skips_pixels(g)) return std::make_unique<StridedProduct>(g, pass);
-  if (is_product(g)) return product(g, pass);
+  if (is_product(g) && !skips_pixels(g)) return product(g, pass);
+  if (is_product(g) && g.dtype != DType::Float32) return std::make_unique<StridedProduct>(g, pass);
   const bool half = g.dtype == DType::Float16 || g.dtype == DType::BFloat16;
   if (auto kernel = fast_conv(g, pass)) return kernel;
   if (!half) return make_loop_conv(g, pass);

@@ -1,0 +1,131 @@
+// What lives here: the phases of conv_view.h, and how kernels and gradients are laid out in strips.
+#include "cpu/conv_view.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "cpu/dot_gemm.h"
+#include "cpu/thread_pool.h"
+
+namespace keras::cpu {
+namespace {
+
+// Input i is reached from output q by tap k where i + lo = q stride + k dilation: the phase of the inputs that are at + j stride.
+ConvPhase input_phase(const ConvGeometry& g, const std::array<int64_t, 3>& at) {
+  ConvPhase p;
+  p.at = at;
+  p.view.in = g.out, p.view.pixel = g.o, p.view.channels = g.group_out();
+  for (size_t a = 0; a < 3; ++a) {
+    const int64_t s = g.stride[a], d = g.dilation[a], period = s / std::gcd(s, d), from = at[a] + g.lo[a];
+    p.view.out[a] = g.in[a] > at[a] ? conv_ceil_div(g.in[a] - at[a], s) : 0;
+    int64_t last = 0, count = 0;
+    for (int64_t k = 0; k < g.kernel[a]; ++k) {
+      if ((from - k * d) % s == 0) last = k, ++count;
+    }
+    p.view.taps[a] = count;
+    p.view.tap_step[a] = period * d / s;
+    p.view.first[a] = count == 0 ? 0 : (from - last * d) / s;
+    p.weight_at[a] = last, p.weight_step[a] = -period;
+  }
+  return p;
+}
+
+// Strip s of a group's transposed kernel, tap by tap.
+void pack_back(const ConvPhases& c, const ConvPhase& p, const float* w, int64_t s, float* to) {
+  const ConvGeometry& g = c.g;
+  const int64_t k = g.group_out(), columns = std::min(c.strip, c.n - s * c.strip);
+  for (int64_t a = 0; a < p.view.taps[0]; ++a) {
+    for (int64_t b = 0; b < p.view.taps[1]; ++b) {
+      for (int64_t e = 0; e < p.view.taps[2]; ++e, to += k * c.strip) {
+        const int64_t tap = ((p.weight_at[0] + a * p.weight_step[0]) * g.kernel[1] + p.weight_at[1] + b * p.weight_step[1]) * g.kernel[2] +
+                            p.weight_at[2] + e * p.weight_step[2];
+        gemm_pack(DType::Float32, k, columns, w + (tap * c.n + s * c.strip) * g.o, 1, g.o, to);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+ConvView forward_view(const ConvGeometry& g) {
+  return {g.in, g.out, g.stride, {-g.lo[0], -g.lo[1], -g.lo[2]}, g.kernel, g.dilation, g.c, g.group_in()};
+}
+
+ConvPhases::ConvPhases(const ConvGeometry& geometry, ConvPass pass)
+    : g(geometry),
+      back(pass == ConvPass::BackwardInput),
+      n(back ? g.group_in() : g.group_out()),
+      strip(gemm_strip(DType::Float32)),
+      strips(conv_ceil_div(n, strip)),
+      out_pixel(back ? g.c : g.o),
+      size(back ? g.in : g.out) {
+  if (back) {
+    every = g.stride;
+    std::array<int64_t, 3> at;
+    for (at[0] = 0; at[0] < std::min(every[0], g.in[0]); ++at[0])
+      for (at[1] = 0; at[1] < std::min(every[1], g.in[1]); ++at[1])
+        for (at[2] = 0; at[2] < std::min(every[2], g.in[2]); ++at[2]) phases.push_back(input_phase(g, at));
+  } else {
+    phases.push_back({});
+    phases[0].view = forward_view(g);
+  }
+  for (ConvPhase& p : phases) {
+    p.depth = p.view.depth();
+    p.weights = weights;
+    weights += p.depth * strips * strip;
+    flops += 2.0 * static_cast<double>(g.n * p.view.pixels() * g.groups) * static_cast<double>(p.depth * n);
+  }
+}
+
+size_t ConvPhases::packed_bytes() const { return static_cast<size_t>(conv_lines(weights * g.groups)) * sizeof(float); }
+
+void ConvPhases::pack(const float* w, float* to) const {
+  const int64_t all = g.groups * strips, grain = conv_ceil_div(all << 14, std::max<int64_t>(1, weights * g.groups));
+  parallel_for(all, grain, [&](int64_t begin, int64_t end) {
+    while (begin < end) {
+      const int64_t group = begin / strips, first = begin % strips, last = std::min(strips, first + end - begin);
+      for (const ConvPhase& p : phases) {
+        float* at = to + group * weights + p.weights + first * strip * p.depth;
+        if (p.depth == 0) continue;
+        if (!back) gemm_pack(DType::Float32, p.depth, std::min(n, last * strip) - first * strip, w + group * n + first * strip, g.o, 1, at);
+        for (int64_t s = first; back && s < last; ++s)
+          pack_back(*this, p, w + group * g.group_out(), s, at + (s - first) * strip * p.depth);
+      }
+      begin += last - first;
+    }
+  });
+}
+
+void pack_gradient(const float* dy, int64_t pixel, int64_t count, int64_t n, int64_t strip, float* to) {
+  const size_t bytes = static_cast<size_t>(strip) * sizeof(float);
+  for (int64_t s = 0; s < n; s += strip, to += strip * count) {
+    if (strip == 16 && n - s >= strip) {
+      for (int64_t i = 0; i < count; ++i) std::memcpy(to + i * strip, dy + i * pixel + s, 64);
+    } else if (n - s >= strip) {
+      for (int64_t i = 0; i < count; ++i) std::memcpy(to + i * strip, dy + i * pixel + s, bytes);
+    } else {
+      const int64_t columns = n - s;
+      for (int64_t i = 0; i < count; ++i) {
+        for (int64_t j = 0; j < columns; ++j) to[i * strip + j] = dy[i * pixel + s + j];
+        for (int64_t j = columns; j < strip; ++j) to[i * strip + j] = 0;
+      }
+    }
+  }
+}
+
+void combine_gradients(float* sums, int64_t pieces, int64_t step, int64_t groups, int64_t depth, int64_t width, int64_t n, float* dw) {
+  const int64_t grain = std::max<int64_t>(1, (int64_t{1} << 14) / (width * pieces));
+  parallel_for(groups * depth, grain, [&](int64_t begin, int64_t end) {
+    for (; begin < end; ++begin) {
+      float* to = sums + begin * width;
+      for (int64_t s = 1; s < pieces; ++s) {
+        const float* from = to + s * step;
+        for (int64_t j = 0; j < n; ++j) to[j] += from[j];
+      }
+      std::memcpy(dw + begin % depth * (groups * n) + begin / depth * n, to, static_cast<size_t>(n) * sizeof(float));
+    }
+  });
+}
+
+}  // namespace keras::cpu
