@@ -1,12 +1,13 @@
-// What lives here: the program keras-bench: times training or inference of a saved model and prints one JSON line. It knows no model by
-// name: shapes and types come from the model, whole-number inputs stay below the Embedding's input_dim, targets follow from the saved loss
-// and the output's shape.
+// What lives here: the program keras-bench: times training or inference of a saved model, what fit adds to its bare steps, or the making of a
+// step, and prints one JSON line. It knows no model by
+// name: its data are models::example_inputs and example_targets.
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <iostream>
+#include <memory>
 #include <random>
 
 #include <keras/models/model.h>
@@ -15,7 +16,9 @@
 #include <keras/utils.h>
 
 #include "core/impl.h"
+#include "models/example_data.h"
 #include "models/functional.h"
+#include "models/measure.h"
 #include "models/trainer.h"
 
 using namespace keras;
@@ -23,65 +26,87 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-/// The smallest table that an Embedding anywhere in the model looks whole-number inputs up in; 2 where there is none.
-int64_t vocabulary(const Layer& layer) {
-  int64_t smallest = 0;
-  for (layers::LayerImpl* l : layer.impl()->flatten())
-    if (l->class_name() == "Embedding") {
-      Dict config = l->config();
-      int64_t n = config.at("input_dim").as_int();
-      smallest = smallest ? std::min(smallest, n) : n;
-    }
-  return smallest ? smallest : 2;
-}
-
-Tensor random_input(const Tensor& like, int64_t rows, int64_t vocabulary, std::mt19937& rng) {
-  Shape s = like.shape();
-  for (int i = 0; i < s.rank(); ++i)
-    if (s[i] < 0) s[i] = i == 0 ? rows : 16;
-  s[0] = rows;
-  if (is_floating(like.dtype())) {
-    std::vector<float> v(static_cast<size_t>(s.numel()));
-    std::normal_distribution<float> normal;
-    for (float& x : v) x = normal(rng);
-    return Tensor::from(v, s).astype(like.dtype());
-  }
-  std::vector<int32_t> v(static_cast<size_t>(s.numel()));
-  std::uniform_int_distribution<int32_t> id(0, static_cast<int32_t>(vocabulary - 1));
-  for (int32_t& x : v) x = id(rng);
-  return Tensor::from(v, s).astype(like.dtype());
-}
-
-/// Class numbers for a sparse loss, one-hot rows for a categorical one, 0 or 1 for a binary one, numbers for the others.
-Tensor random_target(const Value& loss, const Tensor& out, int64_t rows, std::mt19937& rng) {
-  std::string name = loss.is_string() ? loss.as_string() : loss.get("class_name").is_string() ? loss.get("class_name").as_string() : "mse";
-  std::string lower;
-  for (char c : name)
-    if (c != '_') lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  Shape s = out.shape();
-  s[0] = rows;
-  auto has = [&](const char* part) { return lower.find(part) != std::string::npos; };
-  int64_t classes = s.back();
-  std::uniform_int_distribution<int32_t> any(0, static_cast<int32_t>(std::max<int64_t>(classes, 2) - 1)), coin(0, 1);
-  if (has("sparse")) {
-    s.erase(s.rank() - 1);
-    std::vector<int32_t> v(static_cast<size_t>(s.numel()));
-    for (int32_t& x : v) x = any(rng);
-    return Tensor::from(v, s);
-  }
-  std::vector<float> v(static_cast<size_t>(s.numel()), 0.0f);
-  if (has("categorical")) {
-    for (size_t r = 0; r < v.size() / static_cast<size_t>(classes); ++r) v[r * static_cast<size_t>(classes) + static_cast<size_t>(any(rng))] = 1;
-  } else if (has("binary") || has("hinge")) {
-    for (float& x : v) x = static_cast<float>(coin(rng));
-  } else {
-    std::normal_distribution<float> normal;
-    for (float& x : v) x = normal(rng);
-  }
-  return Tensor::from(v, s);
-}
-
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+double round3(double v) { return std::round(v * 1e3) / 1e3; }
+
+/// A step with memory of its own for what it reads and gives.
+struct BareStep {
+  BareStep(const core::Compiled& s, const Tensors& data) : step(s), inputs(data) {
+    for (const Tensor& t : inputs) in.push_back(const_cast<void*>(t.raw()));
+    for (const ir::Type& t : step.outputs) outputs.push_back(Tensor::empty(t.dtype, t.shape)), out.push_back(outputs.back().mutable_raw());
+  }
+  void run() { step.run(in.data(), out.data()); }
+  const core::Compiled& step;
+  Tensors inputs, outputs;
+  std::vector<void*> in, out;
+};
+
+/// An epoch of fit, and its steps alone on batches that lie ready, by turns; the best of each.
+Dict epoch_times(Model& model, const Tensors& x, int64_t batch, int epochs) {
+  std::mt19937 rng(2);
+  const int64_t rows = x[0].shape()[0] / batch * batch;
+  auto first_rows = [](const Tensors& all, int64_t from, int64_t to) {
+    Tensors out;
+    for (const Tensor& t : all) {
+      Shape s = t.shape();
+      const size_t row = static_cast<size_t>(s.numel() / s[0]) * dtype_size(t.dtype());
+      s[0] = to - from;
+      out.push_back(Tensor::from_bytes(static_cast<const std::byte*>(t.raw()) + row * static_cast<size_t>(from), static_cast<size_t>(s.numel()), t.dtype(), s));
+    }
+    return out;
+  };
+  const Tensors y = models::example_targets(model, x[0].shape()[0], rng), fit_x = first_rows(x, 0, rows), fit_y = first_rows(y, 0, rows);
+  std::vector<std::unique_ptr<BareStep>> steps;
+  model.fit(fit_x, fit_y, {.batch_size = batch, .epochs = 1, .verbose = 0});
+  for (int64_t at = 0; at < rows; at += batch) {
+    Tensors data = first_rows(x, at, at + batch);
+    const Tensors targets = first_rows(y, at, at + batch);
+    const data::Signature s = models::signature_of(data, targets);
+    data.insert(data.end(), targets.begin(), targets.end());
+    steps.push_back(std::make_unique<BareStep>(*models::step_for(model, model.trainer(), s, true).compiled, data));
+  }
+  constexpr int kTogether = 3;  // epochs of one fit, so that its own beginning and end are not all there is
+  double fit = 1e9, bare = 1e9;
+  for (int e = 0; e < std::max(epochs, 2); ++e) {
+    auto start = Clock::now();
+    model.fit(fit_x, fit_y, {.batch_size = batch, .epochs = kTogether, .verbose = 0});
+    fit = std::min(fit, seconds_since(start) / kTogether);
+    start = Clock::now();
+    for (int k = 0; k < kTogether; ++k)
+      for (auto& s : steps) s->run();
+    bare = std::min(bare, seconds_since(start) / kTogether);
+  }
+  return Dict{{"steps", static_cast<int64_t>(steps.size())}, {"epoch_ms", round3(fit * 1e3)}, {"steps_ms", round3(bare * 1e3)}, {"overhead_percent", round3((fit / bare - 1) * 100)}};
+}
+
+/// The making of steps that nobody has asked for before, and their first runs; again for one row more, as a last batch of another size asks.
+Dict plan_times(Model& model, const std::string& workload, int64_t batch) {
+  Dict line{{"mode", "plan"}, {"workload", workload}, {"batch", batch}};
+  std::mt19937 rng(1);
+  auto milliseconds = [](Clock::time_point start) { return round3(seconds_since(start) * 1e3); };
+  for (int64_t rows : {batch, batch + 1}) {
+    const std::string suffix = rows == batch ? "" : "_next";
+    Tensors x = models::example_inputs(model, rows, rng);
+    auto start = Clock::now();
+    BareStep infer(model.model_impl().predict_step(models::signature_of(x, {}).types), x);
+    line.set("infer_plan_ms" + suffix, milliseconds(start));
+    start = Clock::now();
+    infer.run();
+    line.set("infer_first_ms" + suffix, milliseconds(start));
+    if (!model.compiled()) continue;
+    const Tensors y = models::example_targets(model, rows, rng);
+    const data::Signature s = models::signature_of(x, y);
+    x.insert(x.end(), y.begin(), y.end());
+    start = Clock::now();
+    BareStep train(*models::step_for(model, model.trainer(), s, true).compiled, x);
+    line.set("train_plan_ms" + suffix, milliseconds(start));
+    start = Clock::now();
+    train.run();
+    line.set("train_first_ms" + suffix, milliseconds(start));
+  }
+  return line;
+}
 
 }  // namespace
 
@@ -91,7 +116,9 @@ int main(int argc, char** argv) {
   int64_t samples = 1024, batch = 32;
   int epochs = 4, threads = 0;
   double seconds = 3;
-  app.add_option("mode", mode, "train or infer")->required()->check(CLI::IsMember({"train", "infer"}));
+  app.add_option("mode", mode, "train; infer; epoch: fit against its bare steps; plan: the first call of a training step and of inference")
+      ->required()
+      ->check(CLI::IsMember({"train", "infer", "epoch", "plan"}));
   app.add_option("workload", workload, "a name, echoed")->required();
   app.add_option("--model", path, "the .keras file")->required();
   app.add_option("--samples", samples, "train: rows of the data");
@@ -103,20 +130,19 @@ int main(int argc, char** argv) {
   try {
     if (threads > 0) set_num_threads(threads);
     std::mt19937 rng(1);
-    Model model = models::load_model(path, mode == "train");
-    int64_t words = vocabulary(model);
-    int64_t rows = mode == "train" ? samples : batch;
-    Tensors x;
-    for (const Tensor& in : model.inputs()) x.push_back(random_input(in, rows, words, rng));
+    Model model = models::load_model(path, mode != "infer");
+    if (mode == "plan") {
+      std::cout << utils::to_json(plan_times(model, workload, batch)) << "\n";
+      return 0;
+    }
+    int64_t rows = mode == "infer" ? batch : samples;
+    Tensors x = models::example_inputs(model, rows, rng);
     Dict line{{"mode", mode}, {"workload", workload}, {"batch", batch}};
-    if (mode == "train") {
+    if (mode == "epoch") {
+      for (const auto& [k, v] : epoch_times(model, x, batch, epochs)) line.set(k, v);
+    } else if (mode == "train") {
       if (!model.compiled()) throw ValueError("the model was saved without compile state: " + path);
-      Value loss = models::compile_config(model.trainer()).at("loss");
-      Tensors y, outs = model.outputs();
-      for (size_t i = 0; i < outs.size(); ++i) {
-        Value one = loss.is_list() ? loss.as_list().at(i) : loss.is_dict() && !loss.get("class_name").is_string() ? loss.get(model.output_names()[i]) : loss;
-        y.push_back(random_target(one, outs[i], rows, rng));
-      }
+      Tensors y = models::example_targets(model, rows, rng);
       std::vector<double> times;
       double last = 0;
       for (int e = 0; e < epochs; ++e) {

@@ -21,6 +21,7 @@ struct Command {
 // One function per command, each in the file of its name.
 Command summary_command(CLI::App& app);
 Command explain_command(CLI::App& app);
+Command profile_command(CLI::App& app);
 Command train_command(CLI::App& app);
 Command evaluate_command(CLI::App& app);
 Command predict_command(CLI::App& app);

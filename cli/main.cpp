@@ -10,7 +10,7 @@ int main(int argc, char** argv) {
   CLI::App app{"keras: train, evaluate and run Keras models"};
   app.require_subcommand(1);
   std::vector<Command> commands;
-  for (auto declare : {summary_command, explain_command, train_command, evaluate_command, predict_command, doctor_command, convert_command, diff_command, verify_command})
+  for (auto declare : {summary_command, explain_command, profile_command, train_command, evaluate_command, predict_command, doctor_command, convert_command, diff_command, verify_command})
     commands.push_back(declare(app));
   CLI11_PARSE(app, argc, argv);
   for (const Command& c : commands) {

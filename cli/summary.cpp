@@ -48,6 +48,9 @@ Command summary_command(CLI::App& app) {
   s->add_flag("--expand-nested", o->show.expand_nested, "show the layers of nested models");
   s->add_flag("--show-trainable", o->show.show_trainable, "show whether each layer is trainable");
   s->add_option("--line-length", o->show.line_length, "columns of the table");
+  s->add_flag("--flops", o->show.flops, "the operations of a forward pass, by layer");
+  s->add_flag("--memory", o->show.memory, "what training takes at its peak (prediction, of a model that isn't compiled)");
+  s->add_option("--batch", o->show.batch_size, "rows of a batch for --flops (1 when left out) and --memory (32)")->check(CLI::PositiveNumber);
   s->add_option("--style", o->show.style, "boxed or plain");
   return {s, [o] { return run_summary(*o); }};
 }

@@ -39,7 +39,7 @@ class ActivationSpec : public Spec<ActivationImpl> {
   template <class F>
     requires(std::is_class_v<F> && std::is_invocable_r_v<Tensor, const F&, const Tensor&> && !std::is_base_of_v<Spec<ActivationImpl>, F>)
   ActivationSpec(F f) : ActivationSpec(from_callable(f, serializer(f))) {}
-  Tensor operator()(const Tensor& x) const { return is_none() ? x : object()->call(x); }
+  Tensor operator()(const Tensor& x) const;
   /// "linear" for none, as Keras writes it.
   Value serialize() const { return is_none() ? Value("linear") : object()->serialize(); }
   /// True for none and "linear".

@@ -16,6 +16,7 @@
 #include <keras/config.h>
 #include <keras/constraints.h>
 #include <keras/core/function.h>
+#include <keras/core/remat.h>
 #include <keras/core/tensor.h>
 #include <keras/core/variable.h>
 #include <keras/data/source.h>
@@ -72,6 +73,7 @@
 #include <keras/models/clone.h>
 #include <keras/models/compile.h>
 #include <keras/models/model.h>
+#include <keras/models/profile.h>
 #include <keras/ops.h>
 #include <keras/ops/core.h>
 #include <keras/ops/image.h>

@@ -213,6 +213,13 @@ static std::shared_ptr<ActivationImpl> of_pointer(Pointer p) {
 }
 ActivationSpec::ActivationSpec(Tensor (*function)(const Tensor&)) : ActivationSpec(of_pointer(function)) {}
 
+Tensor ActivationSpec::operator()(const Tensor& x) const {
+  if (is_none()) return x;
+  if (!core::RematActivations::on()) return object()->call(x);
+  core::RematRegion region;
+  return object()->call(x);
+}
+
 void register_activation(const std::string& name, ActivationSpec::Function function, const std::string& package) {
   std::lock_guard lock(registry().mutex);
   auto& all = registry().registered;

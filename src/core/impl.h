@@ -11,6 +11,7 @@
 
 #include <keras/base/value.h>
 #include <keras/core/function.h>
+#include <keras/core/remat.h>
 #include <keras/core/tensor.h>
 #include <keras/core/variable.h>
 
@@ -245,6 +246,35 @@ class NodeList {
   std::vector<Entry> entries_;
 };
 
+// ---- names of layers, and what is computed again (keras/core/remat.h)
+/// What is traced while it lives is of a layer (a loss, an optimizer) of this name, inside of the one around it.
+class NameScope {
+ public:
+  explicit NameScope(const std::string& name);
+
+ private:
+  std::optional<ir::OriginScope> scope_;
+};
+/// A RematScope as the operations made in it remember it; no mode: "".
+struct RematMode {
+  std::string mode;
+  int64_t output_size_threshold = 0;
+  std::vector<std::string> layer_names;
+  /// Of "full" and "larger_than": whether an operation with these outputs is meant.
+  bool applies(const Tensors& outputs) const;
+};
+std::shared_ptr<const RematMode> current_remat_mode();
+/// Whether activation functions that are called now are to be computed again: those of the layer whose call runs.
+class RematActivations {
+ public:
+  explicit RematActivations(bool on);
+  ~RematActivations();
+  static bool on();
+
+ private:
+  bool before_;
+};
+
 /// What can stand in a model's graph: a layer, or a function of keras::ops called on symbolic tensors.
 class Operation : public std::enable_shared_from_this<Operation> {
  public:
@@ -264,6 +294,7 @@ class Operation : public std::enable_shared_from_this<Operation> {
  protected:
   std::string name_;
   NodeList nodes_;
+  std::shared_ptr<const RematMode> remat_ = current_remat_mode();
 };
 
 /// A function of keras::ops in a model's graph.

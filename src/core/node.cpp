@@ -135,7 +135,15 @@ static std::vector<ir::Type> op_types(const CallArgs& args, const OpOperation::F
   });
 }
 Tensors OpOperation::rerun(const CallArgs& args) {
-  if (!args.any_symbolic()) return fn_(args);
+  if (!args.any_symbolic()) {
+    const NameScope name(name_);
+    const bool all = remat_ && (remat_->mode == "full" || remat_->mode == "larger_than");
+    if (!all) return fn_(args);
+    RematRegion region;
+    Tensors out = fn_(args);
+    if (!remat_->applies(out)) region.cancel();
+    return out;
+  }
   std::vector<ir::Type> out = op_types(args, fn_);
   return record(args, out, out.size() != 1);
 }

@@ -247,6 +247,10 @@ ScanResult scan(const std::function<std::pair<Tensors, Tensors>(const Tensors&, 
   size_t num_states = states.size(), num_results = 0;
   {
     TraceScope scope(trace, /*inner=*/true);
+    // Computed again is the whole loop, not each step.
+    auto here = ir::current_origin() ? std::make_shared<ir::Origin>(*ir::current_origin()) : nullptr;
+    if (here) here->remat = nullptr;
+    const ir::OriginScope in_loop(std::move(here));
     trace.abstract = trace.parent && trace.parent->abstract;
     trace.capture_concrete = !trace.parent || trace.parent->capture_concrete;
     Tensors s, x;
@@ -276,6 +280,7 @@ ScanResult scan(const std::function<std::pair<Tensors, Tensors>(const Tensors&, 
   auto compute_outside = [&](auto&& self, ir::ValueId v) -> Tensor {
     if (outer[static_cast<size_t>(v)].defined()) return outer[static_cast<size_t>(v)];
     const ir::Node& n = *g.producer(v);
+    const ir::OriginScope origin(n.origin);
     if (const ir::Literal* l = g.literal(v)) {
       Tensor t = Tensor::from_bytes(l->data(), static_cast<size_t>(l->type.shape.numel()), l->type.dtype, l->type.shape);
       t.impl()->literal = true;
@@ -324,6 +329,7 @@ ScanResult scan(const std::function<std::pair<Tensors, Tensors>(const Tensors&, 
     const ir::Node& n = g.nodes()[i];
     std::vector<ir::ValueId> in;
     for (ir::ValueId v : n.inputs) in.push_back(made[static_cast<size_t>(v)]);
+    const ir::OriginScope origin(n.origin);
     body->emit(*n.prim, std::move(in), n.attrs);
     for (size_t k = 0; k < n.outputs.size(); ++k) made[static_cast<size_t>(n.outputs[k])] = body->nodes().back().outputs[k];
   }

@@ -2,7 +2,6 @@
 #include "engine/executable.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -40,6 +39,7 @@ static Graph expand_definitions(const Graph& g) {
   std::vector<ValueId> map(g.num_values(), -1);
   for (ValueId p : g.params()) map[static_cast<size_t>(p)] = to.add_param(g.type(p));
   for (const Node& n : g.nodes()) {
+    const ir::OriginScope origin(n.origin);
     std::vector<ValueId> in, out;
     for (ValueId v : n.inputs) in.push_back(map[static_cast<size_t>(v)]);
     if (!n.prim->cpu && n.prim->define) out = n.prim->define(to, in, n.attrs);
@@ -397,18 +397,6 @@ void Executable::settle(void* context, void* const* inputs) const {
   }
 }
 
-// KERAS_PROFILE=1: seconds and calls of every step of every executable, written to stderr when it dies.
-namespace {
-struct Profile {
-  std::mutex mutex;
-  std::unordered_map<const Executable*, std::vector<std::pair<double, int64_t>>> steps;
-};
-Profile* profile() {
-  static Profile* p = std::getenv("KERAS_PROFILE") ? new Profile : nullptr;
-  return p;
-}
-}  // namespace
-
 static std::string node_text(const Graph& g, const Node* n) {
   if (!n) return "copy";
   std::string s = std::string(n->prim->name) + " ";
@@ -423,21 +411,7 @@ void Executable::run_in(void* context, void* const* inputs, void* const* outputs
   void* scratch = static_cast<std::byte*>(context) + rounded(table_size_ * sizeof(void*));
   bind(context, inputs);
   for (const Patch& p : output_patches_) table[p.position] = outputs[p.index];
-  if (Profile* p = profile()) {
-    std::vector<std::pair<double, int64_t>>* times;
-    {
-      std::lock_guard lock(p->mutex);
-      times = &p->steps[this];
-      times->resize(steps_.size());
-    }
-    for (size_t i = 0; i < steps_.size(); ++i) {
-      auto start = std::chrono::steady_clock::now();
-      steps_[i].kernel->run(table + steps_[i].in, table + steps_[i].out, scratch);
-      (*times)[i].first += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      ++(*times)[i].second;
-    }
-    return;
-  }
+  if (profiling()) return run_measured(table, scratch);
   for (const Step& s : steps_) s.kernel->run(table + s.in, table + s.out, scratch);
 }
 
@@ -485,25 +459,16 @@ void Executable::run(void* const* inputs, void* const* outputs, uint64_t stamp) 
 
 Executable::~Executable() {
   for (auto& spare : spare_) std::free(spare.load());
-  Profile* p = profile();
-  if (!p) return;
-  std::lock_guard lock(p->mutex);
-  auto it = p->steps.find(this);
-  if (it == p->steps.end()) return;
-  double total = 0;
-  for (const auto& t : it->second) total += t.first;
-  std::vector<size_t> order(it->second.size());
-  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return it->second[a].first > it->second[b].first; });
-  std::string s = fmt::format("profile of an executable: {:.3f} ms in {} steps\n", total * 1e3, order.size());
-  for (size_t i : order) {
-    const auto& [seconds, calls] = it->second[i];
-    if (seconds < total * 0.005) break;
-    s += fmt::format("  {:5.1f} %  {:9.2f} us x {}  {}  {}\n", 100 * seconds / total, 1e6 * seconds / static_cast<double>(std::max<int64_t>(calls, 1)), calls,
-                     node_text(graph_, step_node_[i] < 0 ? nullptr : &graph_.nodes()[static_cast<size_t>(step_node_[i])]), steps_[i].kernel->describe());
-  }
-  std::fputs(s.c_str(), stderr);
-  p->steps.erase(it);
+  if (times_.load() && std::getenv("KERAS_PROFILE")) std::fputs(profile_text(profile()).c_str(), stderr);
+  delete times_.load();
+}
+
+size_t Executable::memory_bytes(int at_once) const {
+  // Where the caller holds the memory of a run, it is counted there.
+  size_t bytes = constants_.bytes() + (kept_by_caller_ ? 0 : kept_bytes_ + context_bytes_ * static_cast<size_t>(at_once));
+  for (const Step& s : steps_)
+    for (const Executable* e : s.kernel->inside()) bytes += e->memory_bytes(e->kept_by_caller_ ? 1 : s.kernel->threads_inside());
+  return bytes;
 }
 
 std::string Executable::str() const {

@@ -11,6 +11,7 @@
 
 #include "engine/buffer.h"
 #include "engine/kernel.h"
+#include "engine/profile.h"
 #include "ir/graph.h"
 
 namespace keras::engine {
@@ -42,6 +43,15 @@ class Executable {
   size_t num_steps() const { return steps_.size(); }
   /// One line per step: kernel, slots, what the kernel says of itself.
   std::string str() const;
+  /// The bytes that the plan holds beside inputs and outputs, with so many runs at once: arena, scratch, kept values, constants, and those of
+  /// the plans inside.
+  size_t memory_bytes(int at_once = 1) const;
+
+  /// What the steps took while profiling was on, since reset_profile.
+  std::vector<StepProfile> profile() const;
+  void reset_profile() const;
+  /// One of the steps, as it stands in the plan.
+  StepProfile step_profile(size_t step) const;
 
  private:
   struct Step {
@@ -65,6 +75,7 @@ class Executable {
   };
   void plan(const std::vector<std::pair<int, int>>& donated, const std::vector<char>& steady);
   void bind(void* context, void* const* inputs) const;
+  void run_measured(void** table, void* scratch) const;
 
   ir::Graph graph_;
   std::vector<Step> steps_;
@@ -80,6 +91,7 @@ class Executable {
   Buffer constants_, kept_;
   mutable std::mutex settle_mutex_;
   mutable std::atomic<uint64_t> kept_stamp_{~uint64_t{0}};
+  mutable std::atomic<StepTimes*> times_{nullptr};  // once measured
   mutable std::array<std::atomic<void*>, 8> spare_{};  // contexts kept for the next runs, as many as ran at once
 };
 

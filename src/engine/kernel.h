@@ -3,8 +3,11 @@
 #pragma once
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 namespace keras::engine {
+
+class Executable;
 
 class Kernel {
  public:
@@ -22,6 +25,10 @@ class Kernel {
   virtual void take_prepared(size_t /*input*/) {}
   /// One line for KERAS_VERBOSE: which implementation was chosen and why.
   virtual const char* describe() const { return ""; }
+  /// The plans that it runs inside of itself (the steps of a loop, the parts of a batch).
+  virtual std::vector<const Executable*> inside() const { return {}; }
+  /// How many runs of such a plan go on at once.
+  virtual int threads_inside() const { return 1; }
 };
 using KernelPtr = std::unique_ptr<Kernel>;
 

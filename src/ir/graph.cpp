@@ -114,7 +114,7 @@ ValueId Graph::emit(const Primitive& prim, std::vector<ValueId> inputs, Attrs at
   types.reserve(inputs.size());
   for (ValueId v : inputs) types.push_back(type(v));
   std::vector<Type> out = prim.infer(types, attrs);
-  Node node{&prim, std::move(inputs), {}, std::move(attrs)};
+  Node node{&prim, std::move(inputs), {}, std::move(attrs), current_origin()};
   int n = static_cast<int>(nodes_.size());
   for (size_t i = 0; i < out.size(); ++i) {
     node.outputs.push_back(static_cast<ValueId>(values_.size()));
@@ -155,6 +155,25 @@ const Primitive& primitive(std::string_view name) {
   for (const Primitive* p : g_table)
     if (name == p->name) return *p;
   throw RuntimeError("there is no primitive '" + std::string(name) + "'");
+}
+
+double bytes_moved(const KernelRequest& r) {
+  double bytes = 0;
+  auto add = [&](const Type& t) { bytes += static_cast<double>(t.shape.numel()) * static_cast<double>(dtype_size(t.dtype)); };
+  for (size_t i = 0; i < r.num_inputs(); ++i) add(r.in(i));
+  for (size_t i = 0; i < r.node.outputs.size(); ++i) add(r.out(i));
+  return bytes;
+}
+Cost cost_of(const Graph& g, const Node& n) {
+  const KernelRequest r{g, n};
+  if (n.prim->cost) return n.prim->cost(r);
+  if (n.prim->alias || n.outputs.empty() || n.prim->is("constant")) return {};
+  return {n.prim->is_ew() ? static_cast<double>(r.out().shape.numel()) : 0, bytes_moved(r)};
+}
+Cost cost_of(const Graph& g) {
+  Cost sum;
+  for (const Node& n : g.nodes()) sum += cost_of(g, n);
+  return sum;
 }
 
 void verify(const Graph& g, std::string_view after) {

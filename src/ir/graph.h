@@ -16,6 +16,7 @@
 
 #include "engine/kernel.h"
 #include "ir/elementwise.h"
+#include "ir/origin.h"
 
 namespace keras::ir {
 
@@ -82,6 +83,7 @@ struct Node {
   std::vector<ValueId> inputs;
   std::vector<ValueId> outputs;
   Attrs attrs;
+  OriginPtr origin{};  // whose computation it is; no part of what the node is
 };
 
 struct ValueInfo {
@@ -144,6 +146,18 @@ struct VjpRequest {
   int node = -1;                    // index of the node in the graph
 };
 
+/// What a node takes: floating-point operations (or integer ones where it computes on integers), and bytes read and written.
+struct Cost {
+  double flops = 0, bytes = 0;
+  Cost& operator+=(const Cost& o) { return flops += o.flops, bytes += o.bytes, *this; }
+};
+/// The cost of a node of known shapes, by its primitive's rule; without one it moves its operands and computes nothing.
+Cost cost_of(const Graph& graph, const Node& node);
+/// The sum over a graph's nodes.
+Cost cost_of(const Graph& graph);
+/// The bytes of the node's inputs and outputs.
+double bytes_moved(const KernelRequest& node);
+
 /// One primitive: all that is known of it stands in one constant.
 struct Primitive {
   const char* name;
@@ -156,6 +170,8 @@ struct Primitive {
   Ew ew = Ew::count_;
   bool alias = false;  // the output is the first input's bytes under another shape
   bool flat = false;   // its derivative is zero; without this and without a rule, asking for the gradient is an error
+  /// Beside bytes_moved, where that is not all; null: an operation per element of an elementwise result, nothing else.
+  Cost (*cost)(const KernelRequest&) = nullptr;
   bool is_ew() const { return ew != Ew::count_; }
   bool is(std::string_view other) const { return name == other; }
 };

@@ -362,6 +362,18 @@ std::optional<DType> LayerImpl::read_dtype() const {
   if (core::AutocastScope::inside_mixed() ? autocast_ && is_floating(compute_dtype_) : compute_dtype_ != variable_dtype_) return compute_dtype_;
   return std::nullopt;
 }
+// Under the RematScope that the layer was made in.
+Tensors LayerImpl::call_in_scopes(const Call& c) {
+  const core::RematActivations activations(remat_ && remat_->mode == "activations");
+  if (!remat_) return call(c);
+  const bool listed = remat_->mode == "list_of_layers" && std::find(remat_->layer_names.begin(), remat_->layer_names.end(), name_) != remat_->layer_names.end();
+  if (!listed && remat_->mode != "full" && remat_->mode != "larger_than") return call(c);
+  core::RematRegion region;
+  Tensors out = call(c);
+  if (!listed && !remat_->applies(out)) region.cancel();
+  return out;
+}
+
 Tensors LayerImpl::operator()(core::CallArgs args) {
   // 1. What kind of call is this?
   bool symbolic = args.any_symbolic();
@@ -423,7 +435,8 @@ Tensors LayerImpl::operator()(core::CallArgs args) {
   CallScope scope(this, mode);
   core::AutocastScope autocast(read_dtype(), core::AutocastScope::inside_mixed() || compute_dtype_ != variable_dtype_);
   Call call{given, inputs, masks_for(), mode.value_or(false)};
-  Tensors out = this->call(call);
+  const core::NameScope named(name_);
+  Tensors out = call_in_scopes(call);
   if (activity_regularizer_) {
     for (const Tensor& y : out) {
       Tensor loss = activity_regularizer_->call(y);

@@ -140,6 +140,7 @@ class LayerImpl : public core::Operation {
   std::shared_ptr<void> owner_;                          // keeps that object alive when `make` made it
 
  private:
+  Tensors call_in_scopes(const Call& call);
   void check_input_spec(const Tensors& inputs) const;
 };
 

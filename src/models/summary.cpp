@@ -7,12 +7,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fmt/format.h>
+#include <map>
 #include <set>
 
 #include <keras/models/model.h>
 
 #include "base/message.h"
 #include "models/functional.h"
+#include "models/measure.h"
 #include "models/trainer.h"
 
 namespace keras {
@@ -60,7 +62,7 @@ std::string cut(const std::string& s, size_t columns) {
 }
 
 struct Row {
-  std::string name, cls, shape, params, connected, trainable;
+  std::string name, cls, shape, params, connected, trainable, flops;
   int level = 0;
 };
 
@@ -80,14 +82,16 @@ std::string shapes_of(const core::Operation& op) {
 
 class Collector {
  public:
-  Collector(ModelImpl& model, const SummaryOptions& o, bool plain) : o_(o), plain_(plain) {
+  Collector(const Model& handle, const SummaryOptions& o, bool plain) : o_(o), plain_(plain) {
+    ModelImpl& model = handle.model_impl();
+    if (o.flops) flops_ = models::flops_by_layer(handle, o.batch_size ? o.batch_size : 1);
     functional_ = dynamic_cast<FunctionalImpl*>(&model);
     if (functional_) {
       table_.sequential = is_chain(*functional_);
       for (const auto& step : functional_->steps()) relevant_.insert({step.operation.get(), step.node});
-      for (const auto& op : functional_->operations()) add(*op, 0);
+      for (const auto& op : functional_->operations()) add(*op, 0, "");
     } else {
-      for (const Layer& l : model.layers()) add(*l.impl(), 0);
+      for (const Layer& l : model.layers()) add(*l.impl(), 0, "");
     }
   }
   Table table() { return table_; }
@@ -118,8 +122,13 @@ class Collector {
     }
     return s;
   }
-  void add(const core::Operation& op, int level) {
+  void add(const core::Operation& op, int level, const std::string& outer) {
     Row r;
+    const std::string path = outer.empty() ? op.name() : outer + "/" + op.name();
+    if (o_.flops) {
+      const auto known = flops_.find(path);
+      r.flops = known == flops_.end() ? "0" : with_commas(static_cast<int64_t>(known->second));
+    }
     r.name = op.name();
     r.cls = op.class_name();
     r.level = level;
@@ -137,13 +146,14 @@ class Collector {
     if (plain_ && layer) r.trainable = layer->trainable_ ? "Y" : "N";
     table_.rows.push_back(r);
     if (!o_.expand_nested || !layer || !layer->is_model()) return;
-    for (const Layer& l : static_cast<const ModelImpl*>(layer)->layers()) add(*l.impl(), level + 1);
+    for (const Layer& l : static_cast<const ModelImpl*>(layer)->layers()) add(*l.impl(), level + 1, path);
   }
 
   SummaryOptions o_;
   bool plain_;
   FunctionalImpl* functional_ = nullptr;
   std::set<std::pair<const core::Operation*, int>> relevant_;
+  std::map<std::string, double> flops_;  // by path
   Table table_;
 };
 
@@ -196,6 +206,13 @@ std::string boxed(const Model& model, const Table& t, const SummaryOptions& o) {
     positions.push_back(1.0);
     header.push_back("Trainable");
     align.push_back(Align::Center);
+  }
+  if (o.flops) {
+    length += 16;
+    for (double& p : positions) p *= 0.86;
+    positions.push_back(1.0);
+    header.push_back("FLOPs");
+    align.push_back(Align::Right);
   }
   length = o.line_length > 0 ? o.line_length : std::min(length, terminal_columns() - 4);
   std::vector<int> columns;
@@ -251,6 +268,7 @@ std::string boxed(const Model& model, const Table& t, const SummaryOptions& o) {
     std::vector<std::string> cells = {prefix + r.name + " (" + r.cls + ")", r.shape, r.params};
     if (!t.sequential) cells.push_back(r.connected.empty() ? "-" : r.connected);
     if (o.show_trainable) cells.push_back(r.trainable);
+    if (o.flops) cells.push_back(r.flops);
     s += row(cells, "│");
     s += i + 1 < t.rows.size() ? rule("├", "─", "┼", "┤") : rule("└", "─", "┴", "┘");
   }
@@ -277,6 +295,12 @@ std::string plain(const Model& model, const Table& t, const SummaryOptions& o) {
     scaled.push_back(1.0);
     fractions = scaled;
     header.push_back("Trainable");
+  }
+  if (o.flops) {
+    for (double& f : fractions) f = f * length / (length + 16);
+    length += 16;
+    fractions.push_back(1.0);
+    header.push_back("FLOPs");
   }
   std::vector<size_t> positions;
   for (double f : fractions) positions.push_back(static_cast<size_t>(length * f + 1e-9));
@@ -332,6 +356,7 @@ std::string plain(const Model& model, const Table& t, const SummaryOptions& o) {
       cells.push_back(listed + "]");
     }
     if (o.show_trainable) cells.push_back(r.trainable);
+    if (o.flops) cells.push_back(r.flops);
     row(cells, r.level);
     int next = i + 1 < t.rows.size() ? t.rows[i + 1].level : 0;
     if (next > r.level) between(r.level + 1, "¯");
@@ -349,14 +374,32 @@ std::string plain(const Model& model, const Table& t, const SummaryOptions& o) {
   return s;
 }
 
+/// What was asked for beside Keras' table.
+std::string measured_lines(const Model& model, const SummaryOptions& o) {
+  std::string s;
+  if (o.flops) {
+    const int64_t rows = o.batch_size ? o.batch_size : 1;
+    const auto flops = models::flops_by_layer(model, rows);
+    if (!flops.empty()) s += fmt::format(" FLOPs of a forward pass (batch {}): {}\n", rows, with_commas(static_cast<int64_t>(flops.at(""))));
+  }
+  if (o.memory) {
+    const int64_t rows = o.batch_size ? o.batch_size : 32;
+    Model m = model;
+    const models::PredictedMemory p = models::predicted_memory(m, rows);
+    s += fmt::format(" Peak memory of {} (batch {}): {} (variables {}, plan {}, data {})\n", p.training ? "training" : "prediction", rows, size_text(p.total(), "B"), size_text(p.variables, "B"),
+                     size_text(p.plan, "B"), size_text(p.data, "B"));
+  }
+  return s;
+}
+
 }  // namespace
 
 std::string Model::summary_text(const SummaryOptions& o) const {
   if (o.style != "plain" && o.style != "boxed")
     throw ValueError(ErrorText{.what = "the style of the summary is unknown" + did_you_mean(o.style, {"plain", "boxed"}), .expected = "plain or boxed", .received = o.style}.str());
   bool plain_style = o.style == "plain";
-  Table t = Collector(model_impl(), o, plain_style).table();
-  return plain_style ? plain(*this, t, o) : boxed(*this, t, o);
+  Table t = Collector(*this, o, plain_style).table();
+  return (plain_style ? plain(*this, t, o) : boxed(*this, t, o)) + measured_lines(*this, o);
 }
 void Model::summary(const SummaryOptions& o) const {
   print_message(summary_text(o));

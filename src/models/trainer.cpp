@@ -480,6 +480,7 @@ StepLogs Model::train_step(const Batch& batch) {
       // What a layer assigns to a trained weight (SpectralNormalization does) counts in this call alone, as in Keras on JAX.
       for (size_t i = 0; i < vars.size(); ++i)
         if (!vars[i].value().same(before[i])) vars[i].assign(before[i]);
+      const core::NameScope name("optimizer");
       t.optimizer->apply(slopes, vars);
     }
   }
@@ -498,6 +499,7 @@ Tensors Model::predict_step(const Batch& batch) { return models::call_model(mode
 
 Tensor Model::compute_loss(const Arrays&, const Arrays& y, const Arrays& y_pred, const Arrays& sample_weight, bool training) {
   Trainer& t = need_trainer(*this, "compute_loss");
+  const core::NameScope name("loss");
   if (!t.built) {
     std::vector<ir::Type> out;
     std::vector<std::optional<ir::Type>> targets;
@@ -532,6 +534,7 @@ Tensor Model::compute_loss(const Arrays&, const Arrays& y, const Arrays& y_pred,
 
 StepLogs Model::compute_metrics(const Arrays&, const Arrays& y, const Arrays& y_pred, const Arrays& sample_weight) {
   Trainer& t = need_trainer(*this, "compute_metrics");
+  const core::NameScope name("metrics");
   const Tensors& w = sample_weight.values;
   for (const models::OutputMetric& om : t.metrics) {
     if (om.output >= y.size() || !y[om.output].defined() || om.output >= y_pred.size()) continue;

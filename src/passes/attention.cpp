@@ -738,6 +738,7 @@ Graph attention(const Graph& graph) {
   };
   for (ValueId p : graph.params()) map[static_cast<size_t>(p)] = to.add_param(graph.type(p));
   for (const Node& n : graph.nodes()) {
+    const ir::OriginScope origin(n.origin);
     if (const auto it = at.find(n.outputs[0]); it != at.end()) {
       const AttentionSite& s = *it->second;
       std::vector<ValueId> scales;

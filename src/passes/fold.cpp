@@ -93,6 +93,7 @@ class Folder {
         Shape along(std::vector<int64_t>(to_.type(product.inputs[1]).shape.size(), 1));
         along[axis] = out.back();
         ValueId weights = ew("mul", product.inputs[1], shaped(value, along));
+        const ir::OriginScope both(ir::joined({product.origin, n.origin}));
         p.product = emit(*product.prim, {product.inputs[0], weights}, product.attrs);
         if (p.shift >= 0) p.shift = ew("mul", p.shift, value);
       } else {
@@ -108,6 +109,7 @@ class Folder {
   }
 
   void visit(const Node& n) {
+    const ir::OriginScope origin(n.origin);
     if (n.outputs.size() == 1 && fold(n)) return;
     std::vector<ValueId> in;
     for (ValueId v : n.inputs) in.push_back(map_[static_cast<size_t>(v)]);

@@ -184,6 +184,7 @@ class EpilogueFuser {
     return *(*text)++ == ')';
   }
   void copy(const Node& n) {
+    const ir::OriginScope origin(n.origin);
     std::vector<ValueId> in;
     for (ValueId v : n.inputs) in.push_back(map_[static_cast<size_t>(v)]);
     to_.emit(*n.prim, std::move(in), n.attrs);
@@ -191,6 +192,9 @@ class EpilogueFuser {
   }
   void emit_chain(int root, const Chain& c) {
     const Node& dot = from_.nodes()[static_cast<size_t>(root)];
+    std::vector<ir::OriginPtr> origins{dot.origin};
+    for (int m : c.members) origins.push_back(from_.nodes()[static_cast<size_t>(m)].origin);
+    const ir::OriginScope origin(ir::joined(origins));
     std::vector<ValueId> in;
     for (ValueId v : dot.inputs) in.push_back(map_[static_cast<size_t>(v)]);
     Attrs attrs = dot.attrs;
@@ -461,6 +465,21 @@ class ClusterFuser {
     }
   }
 
+  // The one of most members first.
+  ir::OriginPtr origin_of(const std::vector<int>& members) const {
+    std::vector<std::pair<int, ir::OriginPtr>> found;
+    for (int n : members) {
+      const ir::OriginPtr& o = g_.nodes()[static_cast<size_t>(n)].origin;
+      auto it = std::find_if(found.begin(), found.end(), [&](const auto& f) { return f.second == o || (f.second && o && f.second->name == o->name); });
+      if (it == found.end()) found.emplace_back(1, o);
+      else ++it->first;
+    }
+    std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+    std::vector<ir::OriginPtr> origins;
+    for (auto& [count, o] : found) origins.push_back(o);
+    return ir::joined(origins);
+  }
+
   void write(int i) {
     std::vector<int> members = unit(i);
     for (int n : members) done_[static_cast<size_t>(n)] = true;
@@ -468,6 +487,7 @@ class ClusterFuser {
     if (members.size() == 1 && (of_[static_cast<size_t>(i)] < 0 || !only.prim->is_ew())) {
       std::vector<ValueId> in;
       for (ValueId v : only.inputs) in.push_back(map_[static_cast<size_t>(v)]);
+      const ir::OriginScope origin(only.origin);
       to_.emit(*only.prim, std::move(in), only.attrs);
       for (size_t k = 0; k < only.outputs.size(); ++k) map_[static_cast<size_t>(only.outputs[k])] = to_.nodes().back().outputs[k];
       return;
@@ -492,12 +512,14 @@ class ClusterFuser {
       const Node& node = g_.nodes()[static_cast<size_t>(n)];
       std::vector<ValueId> in;
       for (ValueId v : node.inputs) in.push_back(inner.at(v));
+      const ir::OriginScope origin(node.origin);
       inner[node.outputs[0]] = body->emit(*node.prim, std::move(in), node.attrs);
       if (outside_[static_cast<size_t>(node.outputs[0])]) {
         results.push_back(node.outputs[0]);
         body->outputs.push_back(inner[node.outputs[0]]);
       }
     }
+    const ir::OriginScope origin(origin_of(members));
     to_.emit(ir::primitive("cluster"), inputs,
              Attrs{{"space", c.space.dims()}, {"row_rank", int64_t{c.row_rank}}, {"body", std::shared_ptr<const Graph>(body)}});
     const auto& out = to_.nodes().back().outputs;

@@ -52,6 +52,7 @@ class Cutter {
       if (static_cast<int>(i) <= end && has_rows_[static_cast<size_t>(n.outputs[0])]) continue;
       std::vector<ValueId> from;
       for (ValueId v : n.inputs) from.push_back(map[static_cast<size_t>(v)]);
+      const ir::OriginScope origin(n.origin);
       to.emit(*n.prim, std::move(from), n.attrs);
       for (size_t k = 0; k < n.outputs.size(); ++k) map[static_cast<size_t>(n.outputs[k])] = to.nodes().back().outputs[k];
     }
@@ -147,6 +148,7 @@ class Cutter {
       if (std::none_of(n.outputs.begin(), n.outputs.end(), [&](ValueId v) { return needed[static_cast<size_t>(v)]; })) continue;
       std::vector<ValueId> in;
       for (ValueId v : n.inputs) in.push_back(map[static_cast<size_t>(v)]);
+      const ir::OriginScope origin(n.origin);
       body.emit(*n.prim, std::move(in), n.attrs);
       for (size_t k = 0; k < n.outputs.size(); ++k) map[static_cast<size_t>(n.outputs[k])] = body.nodes().back().outputs[k];
     }

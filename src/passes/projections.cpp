@@ -61,6 +61,7 @@ class Joiner {
     for (ValueId p : g_.params()) map_[static_cast<size_t>(p)] = to_.add_param(g_.type(p));
     for (size_t i = 0; i < g_.nodes().size(); ++i) {
       const Node& n = g_.nodes()[i];
+      const ir::OriginScope origin(n.origin);
       if (const auto it = at_.find(static_cast<int>(i)); it != at_.end()) {
         if (it->second->forward == static_cast<int>(i)) forward(*it->second, n);
         else backward(*it->second, n);
@@ -324,6 +325,7 @@ class BiasFlattener {
     for (size_t i = 0; i < g_.nodes().size(); ++i) {
       const Node& n = g_.nodes()[i];
       if (absorbed_.count(static_cast<int>(i))) continue;
+      const ir::OriginScope origin(n.origin);
       if (!flat_[i]) {
         to.emit(*n.prim, mapped(n.inputs), n.attrs);
         const std::vector<ValueId>& out = to.nodes().back().outputs;

@@ -63,6 +63,7 @@ class Recomputer {
       for (ValueId v : u.inputs) in.push_back(map[static_cast<size_t>(v)]);
       Attrs attrs = u.node->attrs;
       if (u.body) attrs.set("body", u.body);
+      const ir::OriginScope origin(u.node->origin);
       to.emit(*u.node->prim, std::move(in), std::move(attrs));
       const std::vector<ValueId>& out = to.nodes().back().outputs;
       for (size_t k = 0; k < out.size(); ++k) map[static_cast<size_t>(u.outputs[k])] = out[k];
@@ -197,6 +198,7 @@ class Recomputer {
       const Node& node = made.nodes()[static_cast<size_t>(n)];
       std::vector<ValueId> in;
       for (ValueId v : node.inputs) in.push_back(in_a.at(v));
+      const ir::OriginScope origin(node.origin);
       in_a[node.outputs[0]] = body->emit(*node.prim, std::move(in), node.attrs);
     }
     for (size_t i = 0; i < b.inputs.size(); ++i)
@@ -204,6 +206,7 @@ class Recomputer {
     for (const Node& node : b.body->nodes()) {
       std::vector<ValueId> in;
       for (ValueId v : node.inputs) in.push_back(in_b.at(v));
+      const ir::OriginScope origin(node.origin);
       in_b[node.outputs[0]] = body->emit(*node.prim, std::move(in), node.attrs);
     }
     for (ValueId v : b.body->outputs) body->outputs.push_back(in_b.at(v));
@@ -256,6 +259,7 @@ class Recomputer {
       if (!needed[static_cast<size_t>(n.outputs[0])]) continue;
       std::vector<ValueId> in;
       for (ValueId v : n.inputs) in.push_back(map[static_cast<size_t>(v)]);
+      const ir::OriginScope origin(n.origin);
       map[static_cast<size_t>(n.outputs[0])] = body->emit(*n.prim, std::move(in), n.attrs);
     }
     for (ValueId v : results) body->outputs.push_back(map[static_cast<size_t>(v)]);

@@ -99,6 +99,7 @@ class RowTaker {
     } else {
       throw Mixed{};
     }
+    const ir::OriginScope origin(n->origin);
     return made_[v] = to_.emit(*n->prim, std::move(in), std::move(attrs));
   }
   void shorten(Attrs& attrs, const char* key) const {
@@ -116,6 +117,7 @@ class RowTaker {
     if (any) in = inputs_of(n, attrs);
     else
       for (ValueId v : n.inputs) in.push_back(map_[static_cast<size_t>(v)]);
+    const ir::OriginScope origin(n.origin);
     to_.emit(*n.prim, std::move(in), std::move(attrs));
     for (size_t k = 0; k < n.outputs.size(); ++k) {
       const ValueId made = to_.nodes().back().outputs[k];

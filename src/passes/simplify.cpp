@@ -205,6 +205,7 @@ class Simplifier {
   }
 
   void visit(const Node& n) {
+    const ir::OriginScope origin(n.origin);
     std::vector<ValueId> in;
     for (ValueId v : n.inputs) in.push_back(map_[static_cast<size_t>(v)]);
     Attrs attrs = n.attrs;

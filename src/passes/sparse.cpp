@@ -52,6 +52,7 @@ Graph sparse_updates(const Graph& from) {
   for (size_t i = 0; i < from.nodes().size(); ++i) {
     if (gone[i]) continue;
     const Node& n = from.nodes()[i];
+    const ir::OriginScope origin(n.origin);
     Attrs attrs = n.attrs;
     std::vector<ValueId> in;
     if (joined[i] >= 0) {

@@ -50,6 +50,7 @@ Graph joined(const Graph& from, size_t first, size_t second) {
     if (n.prim->is("together")) {
       made = inline_graph(*body, n.attrs.graph("body"), params[side]);
     } else {
+      const ir::OriginScope origin(n.origin);
       body->emit(*n.prim, params[side], n.attrs);
       made = body->nodes().back().outputs;
     }
@@ -58,8 +59,10 @@ Graph joined(const Graph& from, size_t first, size_t second) {
   Graph to;
   std::vector<ValueId> map(from.num_values(), -1);
   for (ValueId p : from.params()) map[static_cast<size_t>(p)] = to.add_param(from.type(p));
-  const auto emit = [&](const ir::Primitive& prim, const std::vector<ValueId>& in, const std::vector<ValueId>& out, Attrs attrs) {
+  const auto emit = [&](const ir::Primitive& prim, const std::vector<ValueId>& in, const std::vector<ValueId>& out, Attrs attrs,
+                        const ir::OriginPtr& origin) {
     std::vector<ValueId> args;
+    const ir::OriginScope scope(origin);
     for (ValueId v : in) args.push_back(map[static_cast<size_t>(v)]);
     to.emit(prim, std::move(args), std::move(attrs));
     for (size_t k = 0; k < out.size(); ++k) map[static_cast<size_t>(out[k])] = to.nodes().back().outputs[k];
@@ -69,12 +72,12 @@ Graph joined(const Graph& from, size_t first, size_t second) {
     const Node& n = from.nodes()[i];
     if (i == first) continue;
     if (i == second) {
-      emit(ir::primitive("together"), outer, results, Attrs{{"body", std::shared_ptr<const Graph>(body)}});
-      for (size_t w : waiting) emit(*from.nodes()[w].prim, from.nodes()[w].inputs, from.nodes()[w].outputs, from.nodes()[w].attrs);
+      emit(ir::primitive("together"), outer, results, Attrs{{"body", std::shared_ptr<const Graph>(body)}}, ir::joined({a.origin, b.origin}));
+      for (size_t w : waiting) emit(*from.nodes()[w].prim, from.nodes()[w].inputs, from.nodes()[w].outputs, from.nodes()[w].attrs, from.nodes()[w].origin);
       continue;
     }
     const bool ready = std::all_of(n.inputs.begin(), n.inputs.end(), [&](ValueId v) { return map[static_cast<size_t>(v)] >= 0; });
-    if (ready) emit(*n.prim, n.inputs, n.outputs, n.attrs);
+    if (ready) emit(*n.prim, n.inputs, n.outputs, n.attrs, n.origin);
     else waiting.push_back(i);
   }
   for (ValueId v : from.outputs) to.outputs.push_back(map[static_cast<size_t>(v)]);

@@ -72,6 +72,7 @@ class Viewer {
   }
 
   void copy(const Node& n) {
+    const ir::OriginScope origin(n.origin);
     std::vector<ValueId> in;
     for (ValueId v : n.inputs) in.push_back(map_[static_cast<size_t>(v)]);
     to_.emit(*n.prim, std::move(in), n.attrs);
@@ -107,6 +108,7 @@ class Viewer {
     for (const Node& m : old.nodes()) {
       std::vector<ValueId> args;
       for (ValueId v : m.inputs) args.push_back(inner[static_cast<size_t>(v)]);
+      const ir::OriginScope origin(m.origin);
       body->emit(*m.prim, std::move(args), m.attrs);
       for (size_t k = 0; k < m.outputs.size(); ++k) inner[static_cast<size_t>(m.outputs[k])] = body->nodes().back().outputs[k];
     }
@@ -127,6 +129,7 @@ class Viewer {
       }
     Attrs attrs = n.attrs;
     attrs.set("body", std::shared_ptr<const Graph>(body));
+    const ir::OriginScope origin(n.origin);
     to_.emit(*n.prim, std::move(in), std::move(attrs));
     for (size_t k = 0; k < results.size(); ++k) map_[static_cast<size_t>(results[k])] = to_.nodes().back().outputs[k];
   }

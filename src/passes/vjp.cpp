@@ -1,6 +1,8 @@
 // What lives here: reverse-mode differentiation of a graph. The rule of each primitive stands with the primitive.
+#include <algorithm>
 #include <fmt/format.h>
 
+#include <map>
 #include <unordered_map>
 
 #include "passes/attention.h"
@@ -16,6 +18,7 @@ std::vector<ValueId> inline_graph(Graph& into, const Graph& graph, const std::ve
   for (const ir::Node& n : graph.nodes()) {
     std::vector<ValueId> in;
     for (ValueId v : n.inputs) in.push_back(map[static_cast<size_t>(v)]);
+    const ir::OriginScope origin(n.origin ? n.origin : ir::current_origin());
     into.emit(*n.prim, std::move(in), n.attrs);
     const auto& out = into.nodes().back().outputs;
     for (size_t i = 0; i < out.size(); ++i) map[static_cast<size_t>(n.outputs[i])] = out[i];
@@ -46,8 +49,52 @@ std::unordered_map<int, AttentionSite> whole_attentions(const Graph& g, const st
   return out;
 }
 
-/// Appends the attention of a site and its gradient, and gives the cotangents of q, k, v and the scales of q to `add`.
-template <class Add> void differentiate(Graph& g, const AttentionSite& s, ValueId cotangent, Add add) {
+/// Values as the gradient of a call that is not kept (ir::Remat) reads them: computed again from what was before the call, but not before
+/// the cotangent that asks for them is there. Those of a call inside of it, again from what the outer one has computed again.
+class Again {
+ public:
+  explicit Again(Graph& g) : g_(g) {}
+  using Group = const ir::Remat*;
+  Group group_of(int node) const {
+    const ir::OriginPtr& o = g_.nodes()[static_cast<size_t>(node)].origin;
+    return o ? next(o->remat.get()) : nullptr;
+  }
+  /// `value` as a node of `group` (null: of none) sees it.
+  ValueId value(ValueId value, Group group, ValueId after) {
+    static const ir::Primitive& again = ir::primitive("again");
+    if (!group || g_.literal(value)) return value;
+    if (const auto it = made_.find({group, value}); it != made_.end()) return it->second;
+    const int n = g_.value(value).node;
+    if (n < 0 || !inside(group_of(n), group)) {
+      const ValueId from = this->value(value, next(group->outer.get()), after);
+      return made_[{group, value}] = g_.emit(again, {from, after});
+    }
+    const ir::Node node = g_.nodes()[static_cast<size_t>(n)];
+    std::vector<ValueId> in;
+    for (ValueId v : node.inputs) in.push_back(this->value(v, group, after));
+    const ir::OriginScope origin(ir::again_of(node.origin));
+    g_.emit(*node.prim, std::move(in), node.attrs);
+    const std::vector<ValueId>& out = g_.nodes().back().outputs;
+    for (size_t k = 0; k < node.outputs.size(); ++k) made_[{group, node.outputs[k]}] = out[k];
+    return made_.at({group, value});
+  }
+
+ private:
+  static Group next(Group r) {
+    while (r && r->off) r = r->outer.get();
+    return r;
+  }
+  static bool inside(Group r, Group group) {
+    while (r && r != group) r = r->outer.get();
+    return r == group;
+  }
+  Graph& g_;
+  std::map<std::pair<Group, ValueId>, ValueId> made_;
+};
+
+/// Appends the attention of a site and its gradient, and gives the cotangents of q, k, v and the scales of q to `add`, by the values of `of`,
+/// which `s` reads again.
+template <class Add> void differentiate(Graph& g, const AttentionSite& of, const AttentionSite& s, ValueId cotangent, Add add) {
   static const ir::Primitive &mul = ir::primitive("mul"), &div = ir::primitive("div"), &neg = ir::primitive("neg"),
                              &reduce_sum = ir::primitive("reduce_sum"), &reshape = ir::primitive("reshape");
   std::vector<ValueId> scales;
@@ -58,8 +105,8 @@ template <class Add> void differentiate(Graph& g, const AttentionSite& s, ValueI
   in.insert(in.end(), s.inputs.begin() + 3, s.inputs.end());
   g.emit(ir::primitive("attention_backward"), std::move(in), s.form.attrs());
   const std::vector<ValueId> back = g.nodes().back().outputs;
-  add(s.inputs[1], back[1]);
-  add(s.inputs[2], back[2]);
+  add(of.inputs[1], back[1]);
+  add(of.inputs[2], back[2]);
   ValueId dq = back[0];
   for (size_t i = scales.size(); i-- > 0;) {
     const ir::Primitive& prim = *s.q_scales[i].first;
@@ -70,10 +117,10 @@ template <class Add> void differentiate(Graph& g, const AttentionSite& s, ValueI
     ValueId share = g.emit(reduce_sum, {g.emit(mul, {dq, q[product ? i : i + 1]})}, ir::Attrs{{"axes", axes}, {"keepdims", int64_t{0}}});
     if (!product) share = g.emit(neg, {g.emit(div, {share, by})});
     const Shape shape = g.type(scales[i]).shape;
-    add(scales[i], g.emit(reshape, {share}, ir::Attrs{{"shape", shape.dims()}}));
+    add(of.q_scales[i].second, g.emit(reshape, {share}, ir::Attrs{{"shape", shape.dims()}}));
     dq = g.emit(prim, {dq, by});
   }
-  add(s.inputs[0], dq);
+  add(of.inputs[0], dq);
 }
 
 }  // namespace
@@ -98,14 +145,24 @@ std::vector<ValueId> vjp(Graph& g, const std::vector<ValueId>& ys, const std::ve
   };
   for (size_t i = 0; i < ys.size(); ++i)
     if (depends[static_cast<size_t>(ys[i])]) at(ys[i]) = add_up(g, at(ys[i]), cotangents[i]);
+  Again again(g);
+  std::unordered_map<const ir::Origin*, ir::OriginPtr> gradient_origins;
   for (size_t i = count; i-- > 0;) {
+    ir::OriginPtr& origin = gradient_origins[g.nodes()[i].origin.get()];
+    if (!origin) origin = ir::gradient_of(g.nodes()[i].origin);
+    const ir::OriginScope scope(origin);
+    const Again::Group group = again.group_of(static_cast<int>(i));
     if (const auto site = attentions.find(static_cast<int>(i)); site != attentions.end()) {
-      if (const ValueId cotangent = at(site->second.y); cotangent >= 0)
-        differentiate(g, site->second, cotangent, [&](ValueId to, ValueId by) {
+      if (const ValueId cotangent = at(site->second.y); cotangent >= 0) {
+        AttentionSite seen = site->second;
+        for (ValueId& v : seen.inputs) v = again.value(v, group, cotangent);
+        for (auto& [prim, v] : seen.q_scales) v = again.value(v, group, cotangent);
+        differentiate(g, site->second, seen, cotangent, [&](ValueId to, ValueId by) {
           if (!depends[static_cast<size_t>(to)]) return;
           const ValueId sum = add_up(g, at(to), by);
           at(to) = sum;
         });
+      }
       continue;
     }
     const ir::Primitive& prim = *g.nodes()[i].prim;
@@ -123,6 +180,12 @@ std::vector<ValueId> vjp(Graph& g, const std::vector<ValueId>& ys, const std::ve
     if (!prim.vjp) throw NotImplementedError(fmt::format("the gradient of '{}' is not there", prim.name));
     if (r.outputs.size() == 1 && r.cotangents[0] < 0) continue;
     std::vector<ValueId> inputs = r.inputs;
+    if (group) {
+      const ValueId after = *std::find_if(r.cotangents.begin(), r.cotangents.end(), [](ValueId v) { return v >= 0; });
+      for (ValueId& v : r.inputs) v = again.value(v, group, after);
+      for (ValueId& v : r.outputs) v = again.value(v, group, after);
+      r.node = g.value(r.outputs[0]).node;
+    }
     std::vector<ValueId> back = prim.vjp(r);
     for (size_t k = 0; k < back.size(); ++k)
       if (back[k] >= 0 && r.wanted[k]) {

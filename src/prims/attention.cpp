@@ -167,13 +167,24 @@ std::vector<ValueId> vjp_attention_backward(const VjpRequest& q) {
 
 }  // namespace
 
+// Products along the depth of queries and keys, and along the width of values; four operations per score for its softmax, one per step.
+static ir::Cost attention_cost(const KernelRequest& r, int along_depth, int along_width) {
+  const AttentionForm f = AttentionForm::from(r.attrs());
+  double scores = static_cast<double>(f.rows) * static_cast<double>(f.keys);
+  for (int64_t n : f.batch) scores *= static_cast<double>(n);
+  const double each = 2.0 * static_cast<double>(along_depth * f.depth + along_width * f.width) + 4 + static_cast<double>(f.steps.size() + f.after.size());
+  return {scores * each, ir::bytes_moved(r)};
+}
+
 const Primitive attention_prim{.name = "attention",
                                .infer = infer_attention,
                                .vjp = vjp_attention,
-                               .cpu = [](const KernelRequest& r) { return cpu::make_attention(AttentionForm::from(r.attrs())); }};
+                               .cpu = [](const KernelRequest& r) { return cpu::make_attention(AttentionForm::from(r.attrs())); },
+                               .cost = [](const KernelRequest& r) { return attention_cost(r, 1, 1); }};
 const Primitive attention_backward_prim{.name = "attention_backward",
                                         .infer = infer_attention_backward,
                                         .vjp = vjp_attention_backward,
-                                        .cpu = [](const KernelRequest& r) { return cpu::make_attention_backward(AttentionForm::from(r.attrs())); }};
+                                        .cpu = [](const KernelRequest& r) { return cpu::make_attention_backward(AttentionForm::from(r.attrs())); },
+                                        .cost = [](const KernelRequest& r) { return attention_cost(r, 3, 2); }};
 
 }  // namespace keras::prims

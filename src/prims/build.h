@@ -41,7 +41,7 @@ KERAS_ELEMENTWISE(X)
 #undef X
 extern const Primitive* const kEwPrims[];
 extern const Primitive constant_prim, iota_prim, broadcast_to_prim, reshape_prim, transpose_prim, slice_prim, pad_prim, concat_prim,
-    reverse_prim, stop_gradient_prim, dynamic_slice_prim, dynamic_update_slice_prim, custom_gradient_prim;
+    reverse_prim, again_prim, stop_gradient_prim, dynamic_slice_prim, dynamic_update_slice_prim, custom_gradient_prim;
 extern const Primitive reduce_sum_prim, reduce_prod_prim, reduce_max_prim, reduce_min_prim, reduce_and_prim, reduce_or_prim, argmax_prim,
     argmin_prim, cumsum_prim, cumprod_prim, cummax_prim, cummin_prim;
 extern const Primitive sort_prim, argsort_prim, top_k_prim, searchsorted_prim;

@@ -127,9 +127,26 @@ cpu::TileSpec cluster_spec(const Graph& body, const Ints& space, int row_rank) {
   return spec;
 }
 
+// Of what is read through slices alone, the slices are moved.
+static ir::Cost cluster_cost(const KernelRequest& r) {
+  const ir::Graph& body = r.attrs().graph("body");
+  const auto bytes = [&](ir::ValueId v) { return static_cast<double>(body.type(v).shape.numel()) * static_cast<double>(dtype_size(body.type(v).dtype)); };
+  ir::Cost cost{ir::cost_of(body).flops, ir::bytes_moved(r)};
+  for (ir::ValueId p : body.params()) {
+    double slices = 0;
+    bool whole = false;
+    for (const ir::Node& n : body.nodes())
+      for (ir::ValueId v : n.inputs)
+        if (v == p) n.prim->is("slice") ? void(slices += bytes(n.outputs[0])) : void(whole = true);
+    if (!whole && slices > 0 && slices < bytes(p)) cost.bytes += slices - bytes(p);
+  }
+  return cost;
+}
+
 const Primitive cluster_prim{.name = "cluster", .infer = infer_cluster, .cpu = [](const KernelRequest& r) {
                                const Attrs& a = r.attrs();
                                return cpu::make_tile_program(cluster_spec(a.graph("body"), a.ints("space"), static_cast<int>(a.i("row_rank"))));
-                             }};
+                             },
+                             .cost = cluster_cost};
 
 }  // namespace keras::prims

@@ -34,6 +34,12 @@ static std::vector<Type> infer_conv(TypeSpan in, const Attrs& a) {
 }
 static ConvSpec spec_of(const Attrs& a) { return {a.ints("strides"), a.ints("dilations"), a.ints("lo"), a.ints("hi"), a.i("groups")}; }
 
+// Each output takes a product and a sum per number of its window; `dy` has an element per window of a filter.
+static ir::Cost conv_cost(const KernelRequest& r, const Type& dy, const Shape& w) {
+  const double windows = static_cast<double>(dy.shape.numel()), each = static_cast<double>(w.numel()) / static_cast<double>(std::max<int64_t>(w.back(), 1));
+  return {2 * windows * each + epilogue_flops(r), ir::bytes_moved(r)};
+}
+
 static std::vector<ValueId> vjp_conv(const VjpRequest& q) {
   Rule r{q};
   ConvSpec s = spec_of(q.attrs);
@@ -70,15 +76,18 @@ static cpu::ConvDesc desc(const KernelRequest& r, const Shape& x, const Shape& w
 }
 const Primitive conv_prim{.name = "conv", .infer = infer_conv, .vjp = vjp_conv, .cpu = [](const KernelRequest& r) {
                             return cpu::make_conv(desc(r, r.in(0).shape, r.in(1).shape, r.out().shape));
-                          }};
+                          },
+                          .cost = [](const KernelRequest& r) { return conv_cost(r, r.out(), r.in(1).shape); }};
 const Primitive conv_backward_input_prim{.name = "conv_backward_input",
                                          .infer = [](TypeSpan in, const Attrs& a) { return std::vector<Type>{{in[0].dtype, Shape(a.ints("x"))}}; },
                                          .vjp = vjp_backward_input,
-                                         .cpu = [](const KernelRequest& r) { return cpu::make_conv_backward_input(desc(r, r.out().shape, r.in(1).shape, r.in(0).shape)); }};
+                                         .cpu = [](const KernelRequest& r) { return cpu::make_conv_backward_input(desc(r, r.out().shape, r.in(1).shape, r.in(0).shape)); },
+                                         .cost = [](const KernelRequest& r) { return conv_cost(r, r.in(0), r.in(1).shape); }};
 const Primitive conv_backward_filter_prim{.name = "conv_backward_filter",
                                           .infer = [](TypeSpan in, const Attrs& a) { return std::vector<Type>{{in[0].dtype, Shape(a.ints("w"))}}; },
                                           .vjp = vjp_backward_filter,
-                                          .cpu = [](const KernelRequest& r) { return cpu::make_conv_backward_filter(desc(r, r.in(0).shape, r.out().shape, r.in(1).shape)); }};
+                                          .cpu = [](const KernelRequest& r) { return cpu::make_conv_backward_filter(desc(r, r.in(0).shape, r.out().shape, r.in(1).shape)); },
+                                          .cost = [](const KernelRequest& r) { return conv_cost(r, r.in(1), r.out().shape); }};
 
 // ---- pooling
 static std::vector<Type> infer_pool(TypeSpan in, const Attrs& a) {
@@ -99,9 +108,15 @@ static cpu::PoolDesc pool_desc(const KernelRequest& r, bool max, const Shape& x,
   d.window = r.attrs().ints("window"), d.strides = r.attrs().ints("strides"), d.pad_lo = r.attrs().ints("lo"), d.pad_hi = r.attrs().ints("hi");
   return d;
 }
+static ir::Cost pool_cost(const KernelRequest& r, const Type& windows) {
+  double each = 1;
+  for (int64_t n : r.attrs().ints("window")) each *= static_cast<double>(n);
+  return {each * static_cast<double>(windows.shape.numel()), ir::bytes_moved(r)};
+}
 const Primitive max_pool_prim{.name = "max_pool", .infer = infer_pool,
                               .vjp = [](const VjpRequest& q) { Rule r{q}; return std::vector<ValueId>{emit1<V>(max_pool_backward_prim, {r.in(0), r.ct()}, q.attrs).id}; },
-                              .cpu = [](const KernelRequest& r) { return cpu::make_pool(pool_desc(r, true, r.in(0).shape, r.out().shape)); }};
+                              .cpu = [](const KernelRequest& r) { return cpu::make_pool(pool_desc(r, true, r.in(0).shape, r.out().shape)); },
+                              .cost = [](const KernelRequest& r) { return pool_cost(r, r.out()); }};
 const Primitive avg_pool_prim{.name = "avg_pool", .infer = infer_pool,
                               .vjp = [](const VjpRequest& q) {
                                 Rule r{q};
@@ -109,9 +124,11 @@ const Primitive avg_pool_prim{.name = "avg_pool", .infer = infer_pool,
                                 a.set("x", r.in(0).shape().dims());
                                 return std::vector<ValueId>{emit1<V>(avg_pool_backward_prim, {r.ct()}, a).id};
                               },
-                              .cpu = [](const KernelRequest& r) { return cpu::make_pool(pool_desc(r, false, r.in(0).shape, r.out().shape)); }};
+                              .cpu = [](const KernelRequest& r) { return cpu::make_pool(pool_desc(r, false, r.in(0).shape, r.out().shape)); },
+                              .cost = [](const KernelRequest& r) { return pool_cost(r, r.out()); }};
 const Primitive max_pool_backward_prim{.name = "max_pool_backward", .infer = [](TypeSpan in, const Attrs&) { return std::vector<Type>{in[0]}; },
-                                       .cpu = [](const KernelRequest& r) { return cpu::make_max_pool_backward(pool_desc(r, true, r.in(0).shape, r.in(1).shape)); }};
+                                       .cpu = [](const KernelRequest& r) { return cpu::make_max_pool_backward(pool_desc(r, true, r.in(0).shape, r.in(1).shape)); },
+                                       .cost = [](const KernelRequest& r) { return pool_cost(r, r.in(1)); }};
 const Primitive avg_pool_backward_prim{.name = "avg_pool_backward",
                                        .infer = [](TypeSpan in, const Attrs& a) { return std::vector<Type>{{in[0].dtype, Shape(a.ints("x"))}}; },
                                        .vjp = [](const VjpRequest& q) {

@@ -90,6 +90,11 @@ const Primitive dot_prim{.name = "dot", .infer = infer_dot, .vjp = vjp_dot, .cpu
                            d.lhs_contract = ints("lc"), d.rhs_contract = ints("rc"), d.lhs_batch = ints("lb"), d.rhs_batch = ints("rb");
                            d.epilogue = epilogue_of(r.attrs());
                            return cpu::make_dot(d);
+                         },
+                         .cost = [](const KernelRequest& r) {
+                           double k = 1;
+                           for (int64_t a : r.attrs().ints("lc")) k *= static_cast<double>(r.in(0).shape[static_cast<int>(a)]);
+                           return ir::Cost{2 * k * static_cast<double>(r.out().shape.numel()) + epilogue_flops(r), ir::bytes_moved(r)};
                          }};
 
 }  // namespace keras::prims

@@ -25,4 +25,10 @@ inline cpu::Epilogue epilogue_of(const ir::Attrs& a) {
   return e;
 }
 
+/// What the epilogue adds to each element: bias, residual and activation one operation each.
+inline double epilogue_flops(const ir::KernelRequest& r) {
+  const double each = static_cast<double>(r.attrs().i_or("bias", 0) + r.attrs().i_or("add", 0) + (r.attrs().find("act") ? 1 : 0));
+  return each * static_cast<double>(r.out().shape.numel());
+}
+
 }  // namespace keras::prims

@@ -26,6 +26,11 @@ static cpu::OutOfRange mode_of(const Attrs& a) {
     default: return cpu::OutOfRange::Error;
   }
 }
+// Of a table only the rows that are read or written are moved.
+static double type_bytes(const Type& t) { return static_cast<double>(t.shape.numel()) * static_cast<double>(dtype_size(t.dtype)); }
+static ir::Cost read_cost(const KernelRequest& r) { return {0, type_bytes(r.in(1)) + 2 * type_bytes(r.out())}; }
+static ir::Cost add_cost(const KernelRequest& r) { return {static_cast<double>(r.in(1).shape.numel()), ir::bytes_moved(r)}; }
+
 const Primitive gather_prim{.name = "gather", .infer = infer_gather,
                             .vjp = [](const VjpRequest& q) {
                               Rule r{q};
@@ -36,7 +41,8 @@ const Primitive gather_prim{.name = "gather", .infer = infer_gather,
                               if (r.attrs().find("order")) order.assign(r.attrs().ints("order").begin(), r.attrs().ints("order").end());
                               return cpu::make_gather(r.out().dtype, r.in(1).dtype, r.in(0).shape, r.in(1).shape, axis_of(r.attrs()), mode_of(r.attrs()),
                                                       r.attrs().find("where") ? r.attrs().s("where") : "gather", order);
-                            }};
+                            },
+                            .cost = read_cost};
 // (indices, updates) → zeros with the updates added at the indices of one axis.
 static Shape scattered(const Shape& indices, const Shape& updates, int axis, int64_t size) {
   Shape s = updates.slice(0, axis);
@@ -53,7 +59,8 @@ const Primitive scatter_add_prim{.name = "scatter_add",
                                  },
                                  .cpu = [](const KernelRequest& r) {
                                    return cpu::make_scatter_add(r.out().dtype, r.in(0).dtype, r.out().shape, r.in(0).shape, axis_of(r.attrs()));
-                                 }};
+                                 },
+                                 .cost = add_cost};
 const Primitive take_along_axis_prim{.name = "take_along_axis",
                                      .infer = [](TypeSpan in, const Attrs&) { return std::vector<Type>{{in[0].dtype, in[1].shape}}; },
                                      .vjp = [](const VjpRequest& q) {
@@ -63,7 +70,8 @@ const Primitive take_along_axis_prim{.name = "take_along_axis",
                                      },
                                      .cpu = [](const KernelRequest& r) {
                                        return cpu::make_take_along_axis(r.out().dtype, r.in(1).dtype, r.in(0).shape, r.in(1).shape, axis_of(r.attrs()));
-                                     }};
+                                     },
+                                     .cost = read_cost};
 const Primitive scatter_add_along_axis_prim{.name = "scatter_add_along_axis",
                                             .infer = [](TypeSpan in, const Attrs& a) {
                                               Shape s = in[1].shape;
@@ -88,7 +96,8 @@ const Primitive gather_nd_prim{.name = "gather_nd", .infer = infer_gather_nd,
                                  V zeros = broadcast_to(scalar(r.ct(), 0), r.in(0).shape());
                                  return std::vector<ValueId>{emit1<V>(scatter_nd_prim, {zeros, r.in(1), r.ct()}, {{"reduce", int64_t{1}}}).id, -1};
                                },
-                               .cpu = [](const KernelRequest& r) { return cpu::make_gather_nd(r.out().dtype, r.in(1).dtype, r.in(0).shape, r.in(1).shape); }};
+                               .cpu = [](const KernelRequest& r) { return cpu::make_gather_nd(r.out().dtype, r.in(1).dtype, r.in(0).shape, r.in(1).shape); },
+                               .cost = read_cost};
 // (operand, indices, updates); "reduce": 0 update, 1 add, 2 mul, 3 max, 4 min.
 const Primitive scatter_nd_prim{.name = "scatter_nd", .infer = [](TypeSpan in, const Attrs&) { return std::vector<Type>{in[0]}; },
                                 .vjp = [](const VjpRequest& q) {

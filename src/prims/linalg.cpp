@@ -76,6 +76,12 @@ static V zeros_like(const V& v) { return broadcast_to(scalar(v, 0), v.shape()); 
 static V ct_or_zeros(const Rule& r, size_t i) { return r.ct(i) ? r.ct(i) : zeros_like(r.out(i)); }
 
 // ---- Cholesky (Murray 2016)
+/// About `factor` n m min(n, m) operations per matrix.
+static ir::Cost cubic(const KernelRequest& r, double factor) {
+  const Shape& s = r.in(0).shape;
+  return {factor * static_cast<double>(s.numel()) * static_cast<double>(least(s[-1], s[-2])), ir::bytes_moved(r)};
+}
+
 const Primitive cholesky_prim{.name = "cholesky",
                               .infer = [](TypeSpan in, const Attrs&) { return std::vector<Type>{{in[0].dtype, matrix(in[0], true, "cholesky")}}; },
                               .vjp = [](const VjpRequest& q) {
@@ -85,7 +91,8 @@ const Primitive cholesky_prim{.name = "cholesky",
                                 V s = solve(l, tr(solve(l, p, true, true)), true, true);
                                 return std::vector<ValueId>{mul(add(s, tr(s)), 0.5).id};
                               },
-                              .cpu = [](const KernelRequest& r) { return cpu::make_cholesky(r.in(0).dtype, r.in(0).shape); }};
+                              .cpu = [](const KernelRequest& r) { return cpu::make_cholesky(r.in(0).dtype, r.in(0).shape); },
+                              .cost = [](const KernelRequest& r) { return cubic(r, 1.0 / 3); }};
 
 // ---- op(a) x = b
 const Primitive triangular_solve_prim{
@@ -192,7 +199,8 @@ const Primitive eig_prim{.name = "eig",
                            Type values{in[0].dtype, s.slice(0, s.rank() - 1)};
                            return std::vector<Type>{values, values, in[0], in[0]};
                          },
-                         .cpu = [](const KernelRequest& r) { return cpu::make_eig(r.in(0).dtype, r.in(0).shape); }};
+                         .cpu = [](const KernelRequest& r) { return cpu::make_eig(r.in(0).dtype, r.in(0).shape); },
+                         .cost = [](const KernelRequest& r) { return cubic(r, 25); }};
 
 // ---- singular values (Townsend 2016)
 const Primitive svd_prim{.name = "svd",

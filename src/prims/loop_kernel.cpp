@@ -91,7 +91,8 @@ class PackedDotKernel : public engine::Kernel {
 
 std::vector<Type> infer_packed(TypeSpan in, const Attrs& a) { return dot_prim.infer(in, a); }
 const ir::Primitive packed_dot_prim{.name = "packed_dot", .infer = infer_packed,
-                                    .cpu = [](const KernelRequest& r) -> engine::KernelPtr { return std::make_unique<PackedDotKernel>(r); }};
+                                    .cpu = [](const KernelRequest& r) -> engine::KernelPtr { return std::make_unique<PackedDotKernel>(r); },
+                                    .cost = [](const KernelRequest& r) { return dot_prim.cost(r); }};
 
 constexpr int64_t kMostPackedRows = 48;
 
@@ -134,6 +135,7 @@ Graph with_packed(const Graph& from, const std::vector<char>& constant, std::vec
     for (ValueId v : n.inputs) in.push_back(map[static_cast<size_t>(v)]);
     const bool is_packed = next != packed.end() && next->first == i;
     if (is_packed) in[1] = extra[next++->second];
+    const ir::OriginScope origin(n.origin);
     to.emit(is_packed ? packed_dot_prim : *n.prim, std::move(in), n.attrs);
     for (size_t k = 0; k < n.outputs.size(); ++k) map[static_cast<size_t>(n.outputs[k])] = to.nodes().back().outputs[k];
   }
@@ -205,6 +207,11 @@ class LoopKernel : public engine::Kernel {
     lay_out();
   }
   const char* describe() const override { return text_.c_str(); }
+  std::vector<const engine::Executable*> inside() const override {
+    std::vector<const engine::Executable*> all;
+    for (const Plan& p : plans_) all.push_back(p.exe.get());
+    return all;
+  }
 
   void run(void* const* in, void* const* out, void* scratch) const override {
     auto* base = static_cast<std::byte*>(scratch);
@@ -432,6 +439,12 @@ class LoopsKernel : public engine::Kernel {
   void prepare(size_t input, const void* from, void* to, void* scratch) const override { of(input).loop->prepare(input - of(input).begin, from, to, scratch); }
   void take_prepared(size_t input) override { of(input).loop->take_prepared(input - of(input).begin); }
   const char* describe() const override { return text_.c_str(); }
+  std::vector<const engine::Executable*> inside() const override {
+    std::vector<const engine::Executable*> all;
+    for (const Member& m : members_)
+      for (const engine::Executable* e : m.loop->inside()) all.push_back(e);
+    return all;
+  }
   void run(void* const* in, void* const* out, void* scratch) const override {
     const auto one = [&](size_t i) {
       auto* memory = static_cast<std::byte*>(scratch);

@@ -90,6 +90,13 @@ class PartsKernel final : public engine::Kernel {
   }
   void take_prepared(size_t input) override { boxed_[input] = 1; }
   const char* describe() const override { return text_.c_str(); }
+  std::vector<const engine::Executable*> inside() const override {
+    std::vector<const engine::Executable*> all;
+    for (const auto& p : plans_) all.push_back(p.get());
+    return all;
+  }
+
+  int threads_inside() const override { return slots_; }
 
   void run(void* const* in, void* const* out, void* scratch) const override {
     bool followed = true;
@@ -129,6 +136,7 @@ std::vector<Type> infer_parts(TypeSpan, const ir::Attrs& a) {
 }  // namespace
 
 const ir::Primitive by_parts_prim{.name = "by_parts", .infer = infer_parts,
-                                  .cpu = [](const KernelRequest& r) -> engine::KernelPtr { return std::make_unique<PartsKernel>(r); }};
+                                  .cpu = [](const KernelRequest& r) -> engine::KernelPtr { return std::make_unique<PartsKernel>(r); },
+                                  .cost = [](const KernelRequest& r) { return ir::Cost{ir::cost_of(r.attrs().graph("body")).flops, ir::bytes_moved(r)}; }};
 
 }  // namespace keras::prims

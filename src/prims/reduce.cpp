@@ -66,12 +66,14 @@ static std::vector<ValueId> vjp_prod(const VjpRequest& q) {
   for (size_t i = 0; i < perm.size(); ++i) back[static_cast<size_t>(perm[i])] = static_cast<int64_t>(i);
   return {transpose(g, back).id};
 }
-const Primitive reduce_sum_prim{.name = "reduce_sum", .infer = infer_reduce, .vjp = vjp_sum, .cpu = reduce_kernel<cpu::ReduceOp::Sum>};
-const Primitive reduce_prod_prim{.name = "reduce_prod", .infer = infer_reduce, .vjp = vjp_prod, .cpu = reduce_kernel<cpu::ReduceOp::Prod>};
-const Primitive reduce_max_prim{.name = "reduce_max", .infer = infer_reduce, .vjp = vjp_extremum, .cpu = reduce_kernel<cpu::ReduceOp::Max>};
-const Primitive reduce_min_prim{.name = "reduce_min", .infer = infer_reduce, .vjp = vjp_extremum, .cpu = reduce_kernel<cpu::ReduceOp::Min>};
-const Primitive reduce_and_prim{.name = "reduce_and", .infer = infer_reduce, .cpu = reduce_kernel<cpu::ReduceOp::And>, .flat = true};
-const Primitive reduce_or_prim{.name = "reduce_or", .infer = infer_reduce, .cpu = reduce_kernel<cpu::ReduceOp::Or>, .flat = true};
+static ir::Cost per_operand(const KernelRequest& r) { return {static_cast<double>(r.in(0).shape.numel()), ir::bytes_moved(r)}; }
+
+const Primitive reduce_sum_prim{.name = "reduce_sum", .infer = infer_reduce, .vjp = vjp_sum, .cpu = reduce_kernel<cpu::ReduceOp::Sum>, .cost = per_operand};
+const Primitive reduce_prod_prim{.name = "reduce_prod", .infer = infer_reduce, .vjp = vjp_prod, .cpu = reduce_kernel<cpu::ReduceOp::Prod>, .cost = per_operand};
+const Primitive reduce_max_prim{.name = "reduce_max", .infer = infer_reduce, .vjp = vjp_extremum, .cpu = reduce_kernel<cpu::ReduceOp::Max>, .cost = per_operand};
+const Primitive reduce_min_prim{.name = "reduce_min", .infer = infer_reduce, .vjp = vjp_extremum, .cpu = reduce_kernel<cpu::ReduceOp::Min>, .cost = per_operand};
+const Primitive reduce_and_prim{.name = "reduce_and", .infer = infer_reduce, .cpu = reduce_kernel<cpu::ReduceOp::And>, .flat = true, .cost = per_operand};
+const Primitive reduce_or_prim{.name = "reduce_or", .infer = infer_reduce, .cpu = reduce_kernel<cpu::ReduceOp::Or>, .flat = true, .cost = per_operand};
 
 // ---- arg reductions
 static std::vector<Type> infer_arg(TypeSpan in, const Attrs& a) {
@@ -82,8 +84,8 @@ static std::vector<Type> infer_arg(TypeSpan in, const Attrs& a) {
 template <bool max> static engine::KernelPtr arg_kernel(const KernelRequest& r) {
   return cpu::make_arg_reduce(max, r.in(0).dtype, r.out().dtype, r.in(0).shape, static_cast<int>(r.attrs().i("axis")));
 }
-const Primitive argmax_prim{.name = "argmax", .infer = infer_arg, .cpu = arg_kernel<true>, .flat = true};
-const Primitive argmin_prim{.name = "argmin", .infer = infer_arg, .cpu = arg_kernel<false>, .flat = true};
+const Primitive argmax_prim{.name = "argmax", .infer = infer_arg, .cpu = arg_kernel<true>, .flat = true, .cost = per_operand};
+const Primitive argmin_prim{.name = "argmin", .infer = infer_arg, .cpu = arg_kernel<false>, .flat = true, .cost = per_operand};
 
 // ---- cumulative
 static std::vector<Type> same_type(TypeSpan in, const Attrs& a) {
@@ -120,10 +122,10 @@ static std::vector<ValueId> vjp_cumprod(const VjpRequest& q) {
   }
   return {mul(cumulative(cumprod_prim, x, axis, reverse, true), s).id};
 }
-const Primitive cumsum_prim{.name = "cumsum", .infer = same_type, .vjp = vjp_cumsum, .cpu = cumulative_kernel<cpu::ReduceOp::Sum>};
-const Primitive cumprod_prim{.name = "cumprod", .infer = same_type, .vjp = vjp_cumprod, .cpu = cumulative_kernel<cpu::ReduceOp::Prod>};
-const Primitive cummax_prim{.name = "cummax", .infer = same_type, .cpu = cumulative_kernel<cpu::ReduceOp::Max>};
-const Primitive cummin_prim{.name = "cummin", .infer = same_type, .cpu = cumulative_kernel<cpu::ReduceOp::Min>};
+const Primitive cumsum_prim{.name = "cumsum", .infer = same_type, .vjp = vjp_cumsum, .cpu = cumulative_kernel<cpu::ReduceOp::Sum>, .cost = per_operand};
+const Primitive cumprod_prim{.name = "cumprod", .infer = same_type, .vjp = vjp_cumprod, .cpu = cumulative_kernel<cpu::ReduceOp::Prod>, .cost = per_operand};
+const Primitive cummax_prim{.name = "cummax", .infer = same_type, .cpu = cumulative_kernel<cpu::ReduceOp::Max>, .cost = per_operand};
+const Primitive cummin_prim{.name = "cummin", .infer = same_type, .cpu = cumulative_kernel<cpu::ReduceOp::Min>, .cost = per_operand};
 
 // ---- sorting
 static std::vector<Type> infer_argsort(TypeSpan in, const Attrs& a) { return {{a.dtype("dtype"), same_type(in, a)[0].shape}}; }

@@ -11,7 +11,7 @@ void register_all() {
   static const std::vector<const Primitive*> table = [] {
     std::vector<const Primitive*> t = {
         &constant_prim, &iota_prim, &broadcast_to_prim, &reshape_prim, &transpose_prim, &slice_prim, &pad_prim, &concat_prim, &reverse_prim,
-        &stop_gradient_prim, &dynamic_slice_prim, &dynamic_update_slice_prim, &custom_gradient_prim, &reduce_sum_prim, &reduce_prod_prim, &reduce_max_prim,
+        &again_prim, &stop_gradient_prim, &dynamic_slice_prim, &dynamic_update_slice_prim, &custom_gradient_prim, &reduce_sum_prim, &reduce_prod_prim, &reduce_max_prim,
         &reduce_min_prim, &reduce_and_prim, &reduce_or_prim, &argmax_prim, &argmin_prim, &cumsum_prim, &cumprod_prim, &cummax_prim,
         &cummin_prim, &sort_prim, &argsort_prim, &top_k_prim, &searchsorted_prim, &dot_prim, &conv_prim, &conv_backward_input_prim,
         &conv_backward_filter_prim, &max_pool_prim, &avg_pool_prim, &max_pool_backward_prim, &avg_pool_backward_prim, &gather_prim,

@@ -112,6 +112,7 @@ static std::vector<ValueId> vjp_scan(const VjpRequest& q) {
     const Node& n = joint.nodes()[i];
     std::vector<ValueId> in;
     for (ValueId v : n.inputs) in.push_back(fmap[static_cast<size_t>(v)]);
+    const ir::OriginScope origin(n.origin);
     forward_body->emit(*n.prim, std::move(in), n.attrs);
     for (size_t k = 0; k < n.outputs.size(); ++k) fmap[static_cast<size_t>(n.outputs[k])] = forward_body->nodes().back().outputs[k];
   }
@@ -213,6 +214,7 @@ static std::vector<ValueId> vjp_scan(const VjpRequest& q) {
     if (i < forward_nodes && !constant_only[static_cast<size_t>(n.outputs[0])]) continue;
     std::vector<ValueId> in;
     for (ValueId v : n.inputs) in.push_back(bmap[static_cast<size_t>(v)]);
+    const ir::OriginScope origin(n.origin);
     back->emit(*n.prim, std::move(in), n.attrs);
     for (size_t k = 0; k < n.outputs.size(); ++k) bmap[static_cast<size_t>(n.outputs[k])] = back->nodes().back().outputs[k];
   }
@@ -278,7 +280,9 @@ static std::vector<ValueId> vjp_scan(const VjpRequest& q) {
 }
 
 const Primitive scan_prim{.name = "scan", .infer = infer_scan, .vjp = vjp_scan,
-                          .cpu = make_loop};
+                          .cpu = make_loop, .cost = [](const ir::KernelRequest& r) {
+                            return ir::Cost{static_cast<double>(r.attrs().i("length")) * ir::cost_of(r.attrs().graph("body")).flops, ir::bytes_moved(r)};
+                          }};
 
 // Made only by the passes.
 static std::vector<Type> infer_together(TypeSpan, const Attrs& a) {
@@ -287,6 +291,6 @@ static std::vector<Type> infer_together(TypeSpan, const Attrs& a) {
   for (ValueId v : body.outputs) out.push_back(body.type(v));
   return out;
 }
-const Primitive together_prim{.name = "together", .infer = infer_together, .cpu = make_loops};
+const Primitive together_prim{.name = "together", .infer = infer_together, .cpu = make_loops, .cost = [](const ir::KernelRequest& r) { return ir::cost_of(r.attrs().graph("body")); }};
 
 }  // namespace keras::prims

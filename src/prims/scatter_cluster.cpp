@@ -131,6 +131,7 @@ std::vector<Type> infer_scatter_cluster(TypeSpan, const Attrs& a) {
 }  // namespace
 
 const Primitive scatter_cluster_prim{.name = "scatter_cluster", .infer = infer_scatter_cluster,
-                                     .cpu = [](const KernelRequest& r) -> engine::KernelPtr { return std::make_unique<ScatterClusterKernel>(r); }};
+                                     .cpu = [](const KernelRequest& r) -> engine::KernelPtr { return std::make_unique<ScatterClusterKernel>(r); },
+                                     .cost = [](const KernelRequest& r) { return ir::Cost{ir::cost_of(r.attrs().graph("body")).flops, ir::bytes_moved(r)}; }};
 
 }  // namespace keras::prims

@@ -127,11 +127,14 @@ static std::vector<ValueId> vjp_slice(const VjpRequest& q) {
   }
   return {pad(r.ct(), scalar(r.ct(), 0), lo, hi, interior).id};
 }
+// What is not in the part is not read.
+static ir::Cost part_cost(const KernelRequest& r) { return {0, 2 * static_cast<double>(r.out().shape.numel()) * static_cast<double>(dtype_size(r.out().dtype))}; }
 const Primitive slice_prim{.name = "slice", .infer = infer_slice, .vjp = vjp_slice, .cpu = [](const KernelRequest& r) {
                              Ints limits = r.attrs().ints("limits");
                              for (size_t i = 0; i < limits.size(); ++i) limits[i] = std::max(std::min(limits[i], r.in(0).shape[static_cast<int>(i)]), r.attrs().ints("starts")[i]);
                              return cpu::make_slice(r.out().dtype, r.in(0).shape, r.attrs().ints("starts"), limits, r.attrs().ints("strides"));
-                           }};
+                           },
+                           .cost = part_cost};
 
 static std::vector<Type> infer_pad(TypeSpan in, const Attrs& a) {
   Shape out = in[0].shape;
@@ -217,6 +220,12 @@ const Primitive reverse_prim{.name = "reverse", .infer = same_as_input,
                                const Ints& a = r.attrs().ints("axes");
                                return cpu::make_reverse(r.out().dtype, r.in(0).shape, std::vector<int>(a.begin(), a.end()));
                              }};
+// ---- the first operand again, not before the second is there: what is computed of it is not what was computed before
+const Primitive again_prim{.name = "again",
+                           .infer = [](TypeSpan in, const Attrs&) { return std::vector<Type>{in[0]}; },
+                           .vjp = [](const VjpRequest& q) { return std::vector<ValueId>{q.cotangents[0], -1}; },
+                           .cpu = copy_kernel, .alias = true};
+
 const Primitive stop_gradient_prim{.name = "stop_gradient", .infer = same_as_input, .cpu = copy_kernel, .alias = true, .flat = true};
 
 // ---- values with a gradient that their maker tells: (results…, arguments…, what the gradient uses…) → results. "gradient" is a graph
@@ -261,7 +270,8 @@ static std::vector<ValueId> vjp_dynamic_slice(const VjpRequest& q) {
 }
 const Primitive dynamic_slice_prim{.name = "dynamic_slice", .infer = infer_dynamic_slice, .vjp = vjp_dynamic_slice, .cpu = [](const KernelRequest& r) {
                                      return cpu::make_dynamic_slice(r.out().dtype, r.in(0).shape, Shape(r.attrs().ints("sizes")), r.in(1).dtype);
-                                   }};
+                                   },
+                                   .cost = part_cost};
 static std::vector<ValueId> vjp_dynamic_update_slice(const VjpRequest& q) {
   Rule r{q};
   V zeros = broadcast_to(scalar(r.ct(), 0), r.in(1).shape());

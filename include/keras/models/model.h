@@ -134,6 +134,9 @@ struct SummaryOptions {
   bool show_trainable = false;
   /// "plain": Keras 2's lines, "boxed": Keras 3's.
   std::string style = "boxed";
+  bool flops = false;              // a column: operations of a forward pass on batch_size rows
+  bool memory = false;             // a line: what training (of a compiled model, else prediction) takes at its peak with such batches
+  int64_t batch_size = 0;          // 0: 1 for flops, 32 for memory
 };
 
 struct ModelOptions {
