@@ -27,7 +27,9 @@ struct ConvPhase {
   ConvView view;
   std::array<int64_t, 3> weight_at{0, 0, 0}, weight_step{1, 1, 1};  // tap t has the kernel's at + t step
   std::array<int64_t, 3> at{0, 0, 0};                               // its first output pixel
-  int64_t depth = 0, weights = 0;                                   // rows of its strips, where they begin within a group's
+  int64_t merged = 0;         // not 0: so many neighbours along the last axis, of as many phases, are one pixel with all their channels
+  int64_t n = 0, strips = 0;  // output channels of a group
+  int64_t depth = 0, weights = 0;  // rows of its strips, where they begin within a group's
 };
 
 /// The phases of a forward or backward input pass, and their kernels: per group, per phase, strips of gemm_strip() columns, the last one filled
@@ -39,7 +41,7 @@ struct ConvPhases {
 
   ConvGeometry g;
   bool back;
-  int64_t n, strip, strips;               // output channels of a group
+  int64_t n, strip;                       // output channels of a group, unmerged; columns of a strip
   int64_t out_pixel;                      // elements from an output pixel to the next
   int64_t weights = 0;                    // floats of a group's strips
   std::array<int64_t, 3> every{1, 1, 1};  // from an output pixel of a phase to the next, per axis

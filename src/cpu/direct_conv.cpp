@@ -152,8 +152,8 @@ class DirectConv final : public engine::Kernel {
                     block = cuts_[i].block;
       if (depth == 0) continue;
       panel_ = std::max(panel_, conv_lines(block * conv_odd_lines(depth)));
-      if (scatters_) tile_ = std::max(tile_, block * conv_lines(c_.n));
-      gemm_bytes = std::max(gemm_bytes, gemm_pack_bytes(DType::Float32, block, c_.n, depth));
+      if (scatters_) tile_ = std::max(tile_, block * conv_lines(c_.phases[i].n));
+      gemm_bytes = std::max(gemm_bytes, gemm_pack_bytes(DType::Float32, block, c_.phases[i].n, depth));
     }
     slot_ = panel_ + tile_ + conv_lines(static_cast<int64_t>(gemm_bytes / sizeof(float)) + 1);
     slots_ = static_cast<int>(std::min<int64_t>(units_, num_threads()));
@@ -188,7 +188,10 @@ class DirectConv final : public engine::Kernel {
         while (u >= cuts_[p].end) ++p;
         const Cut& cut = cuts_[p];
         const int64_t i = u - (cut.end - c_.g.groups * cut.blocks * slices_), slice = i % slices_;
-        const int64_t first = c_.strips * slice / slices_ * c_.strip, last = std::min(c_.n, c_.strips * (slice + 1) / slices_ * c_.strip);
+        const ConvPhase& phase = c_.phases[p];
+        const int64_t first = phase.strips * slice / slices_ * c_.strip,
+                      last = std::min(phase.n, phase.strips * (slice + 1) / slices_ * c_.strip);
+        if (first >= last) continue;
         unit(w, c_.phases[p], cut, i / slices_ / cut.blocks, i / slices_ % cut.blocks, first, last - first, at + slot * slot_);
       }
     });
@@ -224,7 +227,7 @@ class DirectConv final : public engine::Kernel {
       cuts_.push_back(c);
     }
     // Few pixels: threads share the channels instead, each gathering anew.
-    slices_ = std::clamp<int64_t>(pieces / units_, 1, c_.strips);
+    slices_ = std::clamp<int64_t>(pieces / units_, 1, c_.phases[0].strips);
     units_ = 0;
     for (Cut& c : cuts_) c.end = units_ += c_.g.groups * c.blocks * slices_;
     grain_ = std::clamp<int64_t>(static_cast<int64_t>(kConvPieceFlops * static_cast<double>(units_) / std::max(c_.flops, 1.0)), 1, units_);
@@ -239,7 +242,7 @@ class DirectConv final : public engine::Kernel {
     float* tile = panel + panel_;
     if (p.depth == 0) return scatter(p, from, count, group * c_.n + first, n, nullptr, 0, w.y);  // no tap reaches these pixels
     float* c = scatters_ ? tile : w.y + from * c_.out_pixel + group * c_.n + first;
-    const int64_t c_ld = scatters_ ? conv_lines(c_.n) : c_.out_pixel, depth = conv_ceil_div(p.depth, conv_ceil_div(p.depth, kDirectDepth)),
+    const int64_t c_ld = scatters_ ? conv_lines(p.n) : c_.out_pixel, depth = conv_ceil_div(p.depth, conv_ceil_div(p.depth, kDirectDepth)),
                   ld = conv_odd_lines(depth);
     const float* x = w.x + group * p.view.channels;
     const float* strips = w.strips + group * c_.weights + p.weights + first * p.depth;

@@ -336,7 +336,7 @@ class FrameConv final : public engine::Kernel {
     if (p.depth == 0) {  // no tap reaches these pixels
       for (int64_t r = 0; r < b.rows; ++r)
         for (int64_t q = 0; q < b.columns; ++q)
-          std::memset(w.y + y_at + r * every[1] * y_line + q * c_ld, 0, static_cast<size_t>(c_.n) * sizeof(float));
+          std::memset(w.y + y_at + r * every[1] * y_line + q * c_ld, 0, static_cast<size_t>(p.n) * sizeof(float));
       return;
     }
     f.enter(b, w.x + group * f.v.channels, frame);
@@ -353,8 +353,8 @@ class FrameConv final : public engine::Kernel {
       m.runs = std::min(part.runs, f.runs() - r);
       const bool last = r + m.runs == f.runs();
       m.relu = last && clamps;
-      for (int64_t s = 0; s < c_.n; s += c_.strip) {
-        const int64_t n = std::min(c_.strip, c_.n - s);
+      for (int64_t s = 0; s < p.n; s += c_.strip) {
+        const int64_t n = std::min(c_.strip, p.n - s);
         m.b = w.strips + group * c_.weights + p.weights + s * p.depth + r * f.length * c_.strip;
         m.bias = last && w.bias != nullptr ? w.bias + group * c_.n + s : nullptr;
         for (int64_t i = 0; i < b.rows; ++i) {
