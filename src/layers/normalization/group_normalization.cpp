@@ -45,22 +45,31 @@ struct GroupNormalizationImpl : LayerImpl {
     const Shape& in = c.input().shape();
     DType wide = result_type(c.input().dtype(), DType::Float32);
     int axis = normalize_axis(o.axis, in.rank());
-    Shape split = in, line(std::vector<int64_t>(static_cast<size_t>(in.rank()) + 1, 1));
-    split[axis] = in[axis] / o.groups;
-    split.insert(axis, o.groups);
-    line[axis] = split[axis], line[axis + 1] = split[axis + 1];
-    std::vector<int> over;
-    for (int i = 1; i < split.rank(); ++i)
-      if (i != axis) over.push_back(i);
-    Tensor x = prims::reshape(prims::cast(c.input(), wide), split);
-    auto [mean, variance] = ops::moments(x, Axes(over), true);
-    Tensor inv = prims::ew(ir::Ew::rsqrt, prims::add(variance, o.epsilon));
+    // Sums are taken per channel where it lies, then over the channels of a group: the tensor itself keeps its shape.
+    Shape line(std::vector<int64_t>(static_cast<size_t>(in.rank()), 1));
+    line[axis] = in[axis];
+    std::vector<int64_t> places;
+    int64_t count = in[axis] / o.groups;
+    for (int i = 1; i < in.rank(); ++i)
+      if (i != axis) places.push_back(i), count = count < 0 || in[i] < 0 ? -1 : count * in[i];
+    auto mean_of_group = [&](const Tensor& t) {
+      Tensor sum = prims::reduce_sum(t, places, true);
+      Shape whole = sum.shape(), split = whole;
+      split[axis] = in[axis] / o.groups;
+      split.insert(axis, o.groups);
+      Tensor mean = prims::div(prims::reduce_sum(prims::reshape(sum, split), {axis + 1}, true),
+                               prims::scalar(sum, count < 0 ? 1 : static_cast<double>(count)));
+      return prims::reshape(prims::broadcast_to(mean, split), whole);
+    };
+    Tensor x = prims::cast(c.input(), wide);
     // The mean is taken away first: two large numbers never cancel after they were scaled.
-    Tensor y = prims::mul(prims::sub(x, mean), inv);
-    if (o.scale) y = prims::mul(y, prims::reshape(prims::cast(gamma.value(), wide), line));
+    Tensor y = prims::sub(x, mean_of_group(x));
+    Tensor factor = prims::ew(ir::Ew::rsqrt, prims::add(mean_of_group(prims::ew(ir::Ew::square, y)), o.epsilon));
+    if (o.scale) factor = prims::mul(factor, prims::reshape(prims::cast(gamma.value(), wide), line));
+    y = prims::mul(y, factor);
     if (o.center) y = prims::add(y, prims::reshape(prims::cast(beta.value(), wide), line));
     y = prims::cast(y, c.input().dtype());
-    return {prims::cast(prims::reshape(y, in), compute_dtype_)};
+    return {prims::cast(y, compute_dtype_)};
   }
   Dict own_config() const override { return serial::to_config(o); }
   Explanation explain(const std::vector<Shape>& in, const std::vector<Shape>&) const override {

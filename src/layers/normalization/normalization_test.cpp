@@ -11,6 +11,7 @@
 #include <keras/layers/normalization/spectral_normalization.h>
 #include <keras/layers/normalization/unit_normalization.h>
 #include <keras/layers/pooling/pooling.h>
+#include <keras/ops/numpy.h>
 
 #include "support/check_layer.h"
 #include "support/layer_cases.h"
@@ -161,6 +162,13 @@ TEST(GroupNormalizationTest, Everything) {
                  {-1.39206016, 0.69603008,  -0.497164309, 1.59092581,  0.397731483, -0.795462906, 1.36097288,  0.151219204,
                   -1.05853438, 1.0585345,   -0.151219204, -1.36097276, 0.28602919,  -1.08691096,  1.31573427,  -0.0572058558,
                   -1.4301461,  0.972499251, 0.28602922,   -1.08691096, 1.31573439,  -0.057205826, -1.43014598, 0.972499311});
+  GroupNormalization last({.groups = 2});  // each group over all places and its own channels
+  last.build_for({2, 3, 4});
+  last.set_weights({Tensor{1.0, 2.0, -1.0, 0.5}, Tensor{0.0, 1.0, 0.25, -2.0}});
+  expect_numbers(last(ops::reshape(example(), {2, 3, 4})),
+                 {-1.28547168, 2.9282074,   0.880165696, -1.29712284,  0.642735839, -0.285471678, -0.864908576, -2.02423716,
+                  -0.964103758, 3.57094336, 0.589320004, -2.75135136,  0.569693327, -0.898977757, -1.25270295,  -1.83034003,
+                  -1.32928443, 3.65856886,  0.201525718, -2.55745435,  0.949488878, -0.139386654, 1.65575433,   -1.68491709});
   EXPECT_THROW(GroupNormalization({.groups = 0}), ValueError);
   EXPECT_THROW(GroupNormalization({.groups = 3}).build_for({None, 4}), ValueError);
   EXPECT_THROW(GroupNormalization({.groups = 8}).build_for({None, 4}), ValueError);
