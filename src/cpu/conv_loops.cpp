@@ -1,4 +1,4 @@
-// What lives here: convolutions as plain loops for float64, the integers and the shapes that oneDNN does not take. Any padding, stride,
+// What lives here: convolutions as plain loops for float64 and the integers. Any padding, stride,
 // dilation and grouping.
 #include <algorithm>
 #include <type_traits>

@@ -20,7 +20,7 @@ bool winograd_can(const ConvGeometry& g);
 /// The best plan, or the best of that m. `kept`: the kernel is transformed once and kept. Its m depends on the shapes alone, its cut on the
 /// number of threads, too, which bits don't depend on.
 WinogradPlan plan_winograd(const ConvGeometry& g, ConvPass pass, bool kept, int m = 0);
-/// What oneDNN's direct convolution is expected to take, in the same measure.
+/// What a direct convolution is expected to take, in the same measure.
 double direct_conv_cost(const ConvGeometry& g, ConvPass pass, bool kept);
 engine::KernelPtr make_winograd_conv(const ConvGeometry& g, ConvPass pass, const WinogradPlan& plan);
 
