@@ -163,28 +163,36 @@ WeightMatch match_legacy_weights(const Model& model, const H5Group& root, bool b
   return match;
 }
 
-// Where an optimizer's slots stand in the names of its variables, longest first.
-static const std::vector<std::string>& slot_words() {
-  static const std::vector<std::string> words{"accumulated_delta_var", "accumulated_grad", "average_gradient", "learning_rate", "velocity_hat", "accumulator", "iteration", "momentum", "velocity", "linear", "norm"};
-  return words;
-}
-static std::string slot_in(const std::string& path) {
-  for (const std::string& w : slot_words())
-    if (path.ends_with(w)) return w;
-  return "";
+// ---- the state of optimizers
+static const char* const kPlaceholder = "placeholder";
+
+/// An optimizer's variables in their order, each with the word for what it keeps: "iteration", "learning_rate", a slot as its variables are called;
+/// "" for what has no such word.
+static std::vector<std::pair<std::string, Variable>> state_by_word(const optimizers::Optimizer& optimizer) {
+  static const std::vector<std::string> words{"accumulated_delta_var", "accumulated_grad", "average_gradient", "learning_rate", "velocity_hat", "accumulator", "iteration", "momentum", "velocity", "average", "linear", "norm"};
+  std::vector<std::pair<std::string, Variable>> out;
+  for (const Variable& v : optimizer.variables()) {
+    auto word = std::find_if(words.begin(), words.end(), [&](const std::string& w) { return v.path().ends_with(w); });
+    out.emplace_back(word == words.end() || v.path().ends_with("gradient_accumulator") ? "" : *word, v);
+  }
+  // Adafactor's rows and columns are called like the weight, and stand before its velocity.
+  if (optimizer.class_name() == "Adafactor")
+    for (size_t i = 2; i < out.size(); ++i)
+      if (out[i].first == "velocity")
+        for (size_t k : {i - 2, i - 1}) out[k].first = is_floating(out[k].second.dtype()) ? (k == i - 2 ? "r" : "c") : kPlaceholder;
+  if (optimizer.class_name() == "Nadam")
+    for (auto& [word, v] : out)
+      if (word.empty() && v.shape().rank() == 0) word = "product";
+  return out;
 }
 
 // The state as the optimizers of tf.keras before 2.11 keep it, which all tf.keras reads by order: slot by slot, without the learning rate, which stands in
 // the configuration. Keras 3 reads no state from such files.
-static void write_optimizer(H5Group group, const optimizers::Optimizer& optimizer) {
+static void write_optimizer_before_2_11(H5Group group, const optimizers::Optimizer& optimizer) {
   const std::string& cls = optimizer.class_name();
-  // State that tf.keras has no names for (averages of weights, factored slots, scales of losses) stands as Keras 3 writes it.
-  std::vector<Variable> state = optimizer.variables();
-  auto nameless = std::count_if(state.begin(), state.end(), [](const Variable& v) { return slot_in(v.path()).empty(); });
-  if (nameless > (cls == "Nadam" ? 1 : 0)) return write_subset(group, state);
   bool adam = cls.find("dam") != std::string::npos;
-  auto word = [&](const std::string& slot) -> std::string {
-    static const std::map<std::string, const char*> old{{"iteration", "iter"}, {"velocity_hat", "vhat"}, {"average_gradient", "mg"}, {"accumulated_grad", "accum_grad"}, {"accumulated_delta_var", "accum_var"}, {"norm", "v"}};
+  auto word_of = [&](const std::string& slot) -> std::string {
+    static const std::map<std::string, const char*> old{{"velocity_hat", "vhat"}, {"average_gradient", "mg"}, {"accumulated_grad", "accum_grad"}, {"accumulated_delta_var", "accum_var"}, {"norm", "v"}};
     if (slot == "momentum") return adam ? "m" : slot;
     if (slot == "velocity") return adam ? "v" : "rms";
     auto it = old.find(slot);
@@ -192,11 +200,11 @@ static void write_optimizer(H5Group group, const optimizers::Optimizer& optimize
   };
   std::vector<std::string> order;
   std::map<std::string, std::vector<std::pair<std::string, Variable>>> slots;
-  for (const Variable& v : optimizer.variables()) {
-    std::string path = v.path(), slot = slot_in(path);
+  for (const auto& [slot, v] : state_by_word(optimizer)) {
     if (slot == "learning_rate") continue;
-    std::string name = slot == "iteration" || slot.empty() ? cls + "/" + (slot.empty() ? "momentum_cache" : "iter") : fmt::format("{}/{}/{}", cls, path.substr(path.find('/') + 1, path.size() - path.find('/') - 2 - slot.size()), word(slot));
-    std::string key = cls == "Ftrl" && slot != "iteration" ? "" : slot.empty() ? "iteration" : slot;  // Ftrl's stand variable by variable
+    std::string path = v.path();
+    std::string name = slot == "iteration" ? cls + "/iter" : slot == "product" ? cls + "/momentum_cache" : fmt::format("{}/{}/{}", cls, path.substr(path.find('/') + 1, path.size() - path.find('/') - 2 - slot.size()), word_of(slot));
+    std::string key = cls == "Ftrl" && slot != "iteration" ? "" : slot == "product" ? "iteration" : slot;  // Ftrl's stand variable by variable
     if (!slots.count(key)) order.push_back(key);
     slots[key].emplace_back(name + ":0", v);
   }
@@ -206,6 +214,22 @@ static void write_optimizer(H5Group group, const optimizers::Optimizer& optimize
   group.set_attr_strings("weight_names", names);
   for (const std::string& slot : order)
     for (const auto& [name, v] : slots[slot]) group.write(name, to_array(v.value()));
+}
+
+// The optimizers of tf.keras before 2.11 with the options that they take: only those can be named so that tf.keras and Keras 3 both find them.
+static bool known_before_2_11(const optimizers::Optimizer& optimizer) {
+  static const std::set<std::string> known{"Adadelta", "Adagrad", "Adam", "Adamax", "Ftrl", "Nadam", "RMSprop", "SGD"};
+  if (!known.contains(optimizer.class_name())) return false;
+  Dict config = optimizer.get_config();
+  if (const Value* decay = config.find("weight_decay"); decay && !decay->is_null()) return false;
+  auto state = state_by_word(optimizer);
+  return std::none_of(state.begin(), state.end(), [](const auto& v) { return v.first.empty() || v.first == "average"; });
+}
+
+static void write_optimizer(H5Group group, const optimizers::Optimizer& optimizer) {
+  // What tf.keras can't open stands as Keras 3 writes it, which reads it then.
+  if (known_before_2_11(optimizer)) write_optimizer_before_2_11(group, optimizer);
+  else write_subset(group, optimizer.variables());
 }
 
 // ---- whole models ---------------------------------------------------------------------------------------------------------------
@@ -239,7 +263,7 @@ static Value json_attribute(const H5Group& root, const char* name) {
 static std::string slot_of(const std::string& optimizer, const std::string& name) {
   static const std::map<std::string, const char*> words{{"m", "momentum"}, {"v", "velocity"}, {"u", "norm"}, {"vhat", "velocity_hat"}, {"rms", "velocity"}, {"mg", "average_gradient"},
                                                         {"accum_grad", "accumulated_grad"}, {"accum_var", "accumulated_delta_var"}, {"momentum", "momentum"}, {"velocity", "velocity"},
-                                                        {"average_gradient", "average_gradient"}, {"accumulator", "accumulator"}, {"linear", "linear"}, {"accumulated_grad", "accumulated_grad"},
+                                                        {"average", "average"}, {"r", "r"}, {"c", "c"}, {"average_gradient", "average_gradient"}, {"accumulator", "accumulator"}, {"linear", "linear"}, {"accumulated_grad", "accumulated_grad"},
                                                         {"accumulated_delta_var", "accumulated_delta_var"}, {"norm", "norm"}};
   std::string plain = name.substr(0, name.rfind(':'));
   std::vector<std::string> parts;
@@ -269,9 +293,10 @@ static bool match_named_slots(const optimizers::Optimizer& optimizer, const H5Gr
   double iterations = 0;
   std::map<std::string, size_t> next;
   Variable product;
-  for (const Variable& v : optimizer.variables()) {
-    std::string slot = slot_in(v.path());
-    if (slot.empty() && optimizer.class_name() == "Nadam") {
+  for (const auto& [slot, v] : state_by_word(optimizer)) {
+    if (slot.empty()) return false;
+    if (slot == kPlaceholder) continue;
+    if (slot == "product") {
       product = v;
       continue;
     }

@@ -521,6 +521,75 @@ TEST_F(Files, LegacyFilesHaveKeras2sWords) {
   EXPECT_THAT(warnings, IsEmpty());
 }
 
+// What tf.keras 2.21 wrote after two steps, and its weights after two more.
+TEST_F(Files, StatesOfTheOptimizersThatTfKerasHasSince211) {
+  const char* const records[] = {
+    R"({"optimizer": {"class_name": "Custom>AdamW", "config": {"name": "AdamW", "weight_decay": 0.02, "clipnorm": null, "global_clipnorm": null, "clipvalue": null, "use_ema": false, "ema_momentum": 0.99, "ema_overwrite_frequency": null, "jit_compile": false, "is_legacy_optimizer": false, "learning_rate": 0.009999999776482582, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-07, "amsgrad": false}},
+        "state": [["iteration:0", [2.0], []], ["AdamW/m/d/kernel:0", [0.140990004, 0.154505], [2, 1]], ["AdamW/v/d/kernel:0", [0.00125899806, 0.00406099949], [2, 1]], ["AdamW/m/d/bias:0", [0.0390099995], [1]], ["AdamW/v/d/bias:0", [0.00125899806], [1]]],
+        "weights": [[0.480451882, 0.484096855], [-0.0125849862]], "then": [[0.461264104, 0.470804036], [-0.0203935895]]})",
+    R"({"optimizer": {"class_name": "Custom>Lion", "config": {"name": "Lion", "weight_decay": null, "clipnorm": null, "global_clipnorm": null, "clipvalue": null, "use_ema": false, "ema_momentum": 0.99, "ema_overwrite_frequency": null, "jit_compile": false, "is_legacy_optimizer": false, "learning_rate": 0.009999999776482582, "beta_1": 0.9, "beta_2": 0.99}},
+        "state": [["iteration:0", [2.0], []], ["Lion/m/d/kernel:0", [0.0149999857, 0.0172499828], [2, 1]], ["Lion/m/d/bias:0", [0.00479999557], [1]]],
+        "weights": [[0.480000019, 0.5], [0.0]], "then": [[0.460000038, 0.480000019], [0.0]]})",
+    R"({"optimizer": {"class_name": "Custom>Adafactor", "config": {"name": "Adafactor", "weight_decay": null, "clipnorm": null, "global_clipnorm": null, "clipvalue": null, "use_ema": false, "ema_momentum": 0.99, "ema_overwrite_frequency": null, "jit_compile": false, "is_legacy_optimizer": false, "learning_rate": 0.10000000149011612, "beta_2_decay": -0.8, "epsilon_1": 1e-30, "epsilon_2": 0.001, "clip_threshold": 1.0, "relative_step": true}},
+        "state": [["iteration:0", [2.0], []], ["Adafactor/r/d/kernel:0", [0.542059958, 1.73170567], [2]], ["Adafactor/c/d/kernel:0", [1.13688278], [1]], ["Adafactor/v/d/kernel:0", [0.542059958, 1.73170567], [2, 1]], ["Adafactor/v/d/bias:0", [0.542059958], [1]]],
+        "weights": [[0.422483414, 0.457697511], [-3.88520639e-05]], "then": [[0.358195037, 0.41929996], [-7.71978521e-05]]})",
+    R"({"optimizer": {"class_name": "Custom>Adam", "config": {"name": "Adam", "weight_decay": null, "clipnorm": null, "global_clipnorm": null, "clipvalue": null, "use_ema": true, "ema_momentum": 0.9, "ema_overwrite_frequency": null, "jit_compile": false, "is_legacy_optimizer": false, "learning_rate": 0.009999999776482582, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-07, "amsgrad": false}},
+        "state": [["iteration:0", [2.0], []], ["Adam/average/d/kernel:0", [0.497164935, 0.497529507], [2, 1]], ["Adam/average/d/bias:0", [-0.00215861294], [1]], ["Adam/m/d/kernel:0", [0.141000003, 0.154500008], [2, 1]], ["Adam/v/d/kernel:0", [0.00125909992, 0.0040610251], [2, 1]], ["Adam/m/d/bias:0", [0.0390000045], [1]], ["Adam/v/d/bias:0", [0.00125909992], [1]]],
+        "weights": [[0.497164935, 0.497529507], [-0.00215861294]], "then": [[0.494397938, 0.495512724], [-0.00350126019]]})",
+    R"({"optimizer": {"class_name": "Custom>SGD", "config": {"name": "SGD", "weight_decay": null, "clipnorm": null, "global_clipnorm": null, "clipvalue": null, "use_ema": true, "ema_momentum": 0.9, "ema_overwrite_frequency": 3, "jit_compile": false, "is_legacy_optimizer": false, "learning_rate": 0.009999999776482582, "momentum": 0.0, "nesterov": false}},
+        "state": [["iteration:0", [2.0], []], ["SGD/average/d/kernel:0", [0.497579992, 0.496459991], [2, 1]], ["SGD/average/d/bias:0", [-0.00138000003], [1]], ["SGD/m/d/kernel:0", [-0.00519999955, 0.00259999977], [2, 1]], ["SGD/m/d/bias:0", [0.00519999955], [1]]],
+        "weights": [[0.497579992, 0.496459991], [-0.00138000003]], "then": [[0.49609831, 0.494755179], [-0.00185482355]]})",
+  };
+  Tensor x = {{1.0, 2.0}, {-1.0, 0.5}}, y = {{1.0}, {0.0}};
+  for (const char* text : records) {
+    Value record = json(text);
+    SCOPED_TRACE(record.get("optimizer").get("class_name").as_string());
+    Sequential m({Input({2}), Dense(1, {.name = "d"})});
+    m.compile({.optimizer = "sgd", .loss = "mean_squared_error"});
+    m.save(path("ours.h5"));
+    io::H5Group ours = io::H5File::open(path("ours.h5")).root();
+    io::H5File file = io::H5File::create(path("theirs.h5"));
+    io::H5Group root = file.root();
+    root.set_attr("keras_version", "2.21.0");
+    root.set_attr("model_config", ours.attr_string("model_config"));
+    Value training = json(R"({"loss": "mean_squared_error", "metrics": null, "weighted_metrics": null, "loss_weights": null})");
+    Dict with_optimizer = training.as_dict();
+    with_optimizer.set("optimizer_config", record.get("optimizer"));
+    root.set_attr("training_config", io::to_json(with_optimizer));
+    auto array = [](const Value& values, Shape shape) {
+      std::vector<float> v;
+      for (const Value& e : values.as_list()) v.push_back(static_cast<float>(e.as_float()));
+      return io::Array(std::move(shape), v);
+    };
+    io::H5Group weights = root.create_group("model_weights"), layer = weights.create_group("d"), state = root.create_group("optimizer_weights");
+    weights.set_attr_strings("layer_names", {"d"});
+    layer.set_attr_strings("weight_names", {"d/kernel:0", "d/bias:0"});
+    layer.write("d/kernel:0", array(record.get("weights").as_list()[0], {2, 1}));
+    layer.write("d/bias:0", array(record.get("weights").as_list()[1], {1}));
+    std::vector<std::string> names;
+    for (const Value& s : record.get("state").as_list()) {
+      names.push_back(s.as_list().at(0).as_string());
+      state.write(names.back(), array(s.as_list().at(1), s.as_list().at(2).as_shape()));
+    }
+    state.set_attr_strings("weight_names", names);
+    file.commit();
+
+    Model back = models::load_model(path("theirs.h5"));
+    EXPECT_THAT(warnings, IsEmpty());
+    EXPECT_EQ(back.optimizer().iterations().value().item(), 2);
+    // And through a file of ours.
+    back.save(path("again.h5"));
+    Model again = models::load_model(path("again.h5"));
+    for (Model* model : {&back, &again}) {
+      model->fit(x, y, {.batch_size = 1, .verbose = 0, .shuffle = false});
+      Tensors got = model->get_weights();
+      for (size_t i = 0; i < got.size(); ++i)
+        for (size_t k = 0; k < floats(got[i]).size(); ++k) EXPECT_NEAR(floats(got[i])[k], record.get("then").as_list()[i].as_list()[k].as_float(), 1e-6) << i << " " << k;
+    }
+  }
+  EXPECT_THAT(warnings, IsEmpty());
+}
+
 TEST_F(Files, ANestedModelAsTheOutput) {
   // Keras counts its calls from 1 among the outputs, tf.keras among all references.
   Tensor i = Input({3});
