@@ -18,6 +18,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "cpu/simd_clamp.h"
+
 #ifndef KERAS_CPU_DEPTHWISE_PLAN
 #define KERAS_CPU_DEPTHWISE_PLAN
 namespace keras::cpu::depthwise {
@@ -103,6 +105,8 @@ inline bool is_adjacent(const Axis& a) {
 HWY_BEFORE_NAMESPACE();
 namespace keras::cpu::depthwise::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+using cpu::HWY_NAMESPACE::greater_of;
+using cpu::HWY_NAMESPACE::smaller_of;
 
 // Masked loads and stores of AVX2 and AVX-512 never touch what the mask leaves out.
 constexpr bool kMasks = HWY_TARGET <= HWY_AVX2;
@@ -141,7 +145,7 @@ template <int B> HWY_INLINE void finish(const Block& q, int64_t j, V* acc) {
   if (q.clamp) {
     const V zero = hn::Zero(d), upper = hn::Set(d, q.upper);
 #pragma GCC unroll 8
-    for (int b = 0; b < B; ++b) acc[b] = hn::Min(upper, hn::Max(zero, acc[b]));  // in this order NaN stays NaN
+    for (int b = 0; b < B; ++b) acc[b] = smaller_of(upper, greater_of(zero, acc[b]));  // in this order NaN stays NaN
   }
   float* y = q.y + j;
 #pragma GCC unroll 8
@@ -263,7 +267,7 @@ template <int B, bool kMasked, bool kExpand> HWY_INLINE void columns(const Block
     for (int b = 0; b < B; ++b) {
       V v = acc[b];
       if (q.add != nullptr) v = hn::Add(v, load(q.add + b * q.y_col + j));
-      if (q.clamp) v = hn::Min(upper, hn::Max(zero, v));
+      if (q.clamp) v = smaller_of(upper, greater_of(zero, v));
       hn::BlendedStore(v, mask, d, q.y + b * q.y_col + j);
     }
   }

@@ -11,6 +11,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "cpu/simd_clamp.h"
+
 // A block of b, read or packed once for all rows of a, stays in the second-level cache; a panel of a in the first, or nearly.
 #ifndef KERAS_CPU_DOT_GEMM_CONSTANTS
 #define KERAS_CPU_DOT_GEMM_CONSTANTS
@@ -114,7 +116,7 @@ template <int MR, int NV, bool kMasked, class T> HWY_NOINLINE void tile(const Bl
       if (g.last) {
         if (g.bias != nullptr) v = hn::Add(v, load(g.bias + j * lanes));
         if (g.add != nullptr) v = hn::Add(v, load(g.add + i * g.c_ld + j * lanes));
-        if (g.relu) v = hn::Min(upper, hn::Max(zero, v));  // in this order NaN stays NaN
+        if (g.relu) v = smaller_of(upper, greater_of(zero, v));  // in this order NaN stays NaN
       }
       if (masked) hn::BlendedStore(v, mask, d, c);
       else hn::StoreU(v, d, c);
@@ -318,7 +320,7 @@ HWY_NOINLINE void finish_part(const Block<T>& g, const T* sums, int64_t pitch, i
       if (!first) v = hn::Add(load(c + j), v);
       if (bias != nullptr) v = hn::Add(v, load(bias + j));
       if (add != nullptr) v = hn::Add(v, load(add + j));
-      return clamp ? hn::Min(upper, hn::Max(zero, v)) : v;
+      return clamp ? smaller_of(upper, greater_of(zero, v)) : v;
     };
     for (int64_t j = 0; j < whole; j += lanes) hn::StoreU(finished(j, [&](const T* p) HWY_ATTR { return hn::LoadU(d, p); }), d, c + j);
     if (whole < n && kSafeMasks) {
@@ -409,7 +411,7 @@ template <int MR, int NV, bool kColumns, class T> HWY_NOINLINE void packed_tile(
   if (add != nullptr) each([&](V& v, int64_t at) HWY_ATTR { v = hn::Add(v, hn::LoadU(d, add + at)); });
   if (clamp) {
     const V zero = hn::Zero(d), upper = hn::Set(d, g.upper);
-    each([&](V& v, int64_t) HWY_ATTR { v = hn::Min(upper, hn::Max(zero, v)); });  // in this order NaN stays NaN
+    each([&](V& v, int64_t) HWY_ATTR { v = smaller_of(upper, greater_of(zero, v)); });  // in this order NaN stays NaN
   }
   each([&](V v, int64_t at) HWY_ATTR { hn::StoreU(v, d, c + at); });
 }

@@ -13,6 +13,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "cpu/simd_clamp.h"
+
 #include <hwy/contrib/math/math-inl.h>
 
 HWY_BEFORE_NAMESPACE();
@@ -26,7 +28,7 @@ template <class D, class V = hn::Vec<D>> HWY_INLINE V exp_minus_abs(D d, V x) {
     return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, hn::Neg(hn::Abs(x))));
   } else {
     // 2^(by a), by in two parts. Adding `magic` rounds, and leaves the whole number in the low bits; at 88.1 the power of two is 0.
-    const V a = hn::Min(hn::Set(d, 88.1f), hn::Abs(x));  // x86 returns the second operand for NaN
+    const V a = smaller_of(hn::Set(d, 88.1f), hn::Abs(x));  // x86 returns the second operand for NaN
     const V by = hn::Set(d, -1.44269502f), magic = hn::Set(d, 12582912.0f);
     const V rounded = hn::MulAdd(a, by, magic);
     const V f = hn::MulAdd(a, hn::Set(d, -1.92596299e-8f), hn::MulSub(a, by, hn::Sub(rounded, magic)));
@@ -68,7 +70,7 @@ template <class D, class V = hn::Vec<D>> HWY_INLINE V gelu_erf(D d, V x) {
       e = hn::MulAdd(e, f, hn::Set(d, c));
     for (const float c : {-0.154050931f, 0.189948574f, -0.0411562733f, 0.122542292f, 0.102735721f, 0.122146986f, 0.121259905f})
       p = hn::MulAdd(p, t, hn::Set(d, c));
-    return hn::NegMulAdd(hn::Mul(hn::Mul(a, t), p), hn::Mul(e, scale), hn::Max(hn::Zero(d), x));
+    return hn::NegMulAdd(hn::Mul(hn::Mul(a, t), p), hn::Mul(e, scale), greater_of(hn::Zero(d), x));
   }
 }
 
@@ -76,8 +78,8 @@ template <Act kAct, class D, class V = hn::Vec<D>> HWY_INLINE V activate(D d, V 
   using T = hn::TFromD<D>;
   const V zero = hn::Zero(d);
   // Max(zero, x) and not Max(x, zero): x86 returns the second operand for NaN.
-  if constexpr (kAct == Act::Relu) return hn::MulAdd(alpha, hn::Min(zero, x), hn::Max(zero, x));
-  if constexpr (kAct == Act::Relu6) return hn::Min(hn::Set(d, 6), hn::Max(zero, x));
+  if constexpr (kAct == Act::Relu) return hn::MulAdd(alpha, smaller_of(zero, x), greater_of(zero, x));
+  if constexpr (kAct == Act::Relu6) return smaller_of(hn::Set(d, 6), greater_of(zero, x));
   if constexpr (kAct == Act::Gelu) return gelu_erf(d, x);
   if constexpr (kAct == Act::GeluTanh) {
     // 0.5 x (1 + tanh u) = x sigmoid(2u), without the cancellation.
@@ -90,7 +92,7 @@ template <Act kAct, class D, class V = hn::Vec<D>> HWY_INLINE V activate(D d, V 
   if constexpr (kAct == Act::Elu) return hn::IfThenElse(hn::Lt(x, zero), hn::Mul(alpha, hn::Expm1(d, x)), x);
   if constexpr (kAct == Act::Swish) return hn::Mul(x, sigmoid(d, x));
   if constexpr (kAct == Act::HardSwish) {
-    const V clipped = hn::Min(hn::Set(d, 6), hn::Max(zero, hn::Add(x, hn::Set(d, 3))));
+    const V clipped = smaller_of(hn::Set(d, 6), greater_of(zero, hn::Add(x, hn::Set(d, 3))));
     return hn::Mul(x, hn::Mul(clipped, hn::Set(d, static_cast<T>(1.0 / 6))));
   }
   return x;
@@ -101,7 +103,7 @@ template <Act kAct, class T> void rows_loop(T alpha, T* y, const T* bias, const 
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto va = hn::Set(d, alpha);
   const bool plain_relu = kAct == Act::Relu && alpha == 0;
-  const auto one = [&](auto v) HWY_ATTR { return plain_relu ? hn::Max(hn::Zero(d), v) : activate<kAct>(d, va, v); };
+  const auto one = [&](auto v) HWY_ATTR { return plain_relu ? greater_of(hn::Zero(d), v) : activate<kAct>(d, va, v); };
   // A single column has one bias for all rows: treat it as one row.
   const bool column = cols == 1 && ld == 1 && rows > 1;
   const bool flat = ld == cols && bias == nullptr;

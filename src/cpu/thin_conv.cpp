@@ -17,6 +17,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "cpu/simd_clamp.h"
+
 #ifndef KERAS_CPU_THIN_CONV_ARGS
 #define KERAS_CPU_THIN_CONV_ARGS
 namespace keras::cpu {
@@ -87,8 +89,8 @@ template <int MR, int NV> HWY_NOINLINE void thin_tile(const ThinRow& g, int64_t 
           v = hn::Add(v, hn::Load(d, rest));
         }
       }
-      if (g.relu) v = hn::Max(zero, v);  // in this order NaN stays NaN
-      if (g.relu6) v = hn::Min(hn::Set(d, 6.0f), v);
+      if (g.relu) v = greater_of(zero, v);  // in this order NaN stays NaN
+      if (g.relu6) v = smaller_of(hn::Set(d, 6.0f), v);
       if (!part) {
         hn::StoreU(v, d, g.y + at);
       } else if (kThinMasks) {

@@ -10,6 +10,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "cpu/simd_clamp.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace keras::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
@@ -230,8 +232,8 @@ template <int M, bool kPart> HWY_INLINE void from_points(const float* from, int6
       const int64_t at = i * line + j * pixel + c;
       V v = hn::Add(row[j], bias);
       if (e.add != nullptr) v = hn::Add(v, load<kPart>(e.add + offset + at, left));
-      if (e.relu) v = hn::Max(zero, v);  // in this order NaN stays NaN
-      if (e.relu6) v = hn::Min(number(6.0f), v);
+      if (e.relu) v = greater_of(zero, v);  // in this order NaN stays NaN
+      if (e.relu6) v = smaller_of(number(6.0f), v);
       store<kPart>(v, y + offset + at, left);
     }
   }
