@@ -22,21 +22,21 @@ namespace keras::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using Act = Epilogue::Act;
 
-/// exp(-|x|); NaN stays NaN. In float it is 0 from 88 on, where only denormal numbers are left.
+/// exp(-|x|), down to the denormal numbers; NaN stays NaN.
 template <class D, class V = hn::Vec<D>> HWY_INLINE V exp_minus_abs(D d, V x) {
   if constexpr (std::is_same_v<hn::TFromD<D>, double>) {
     return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, hn::Neg(hn::Abs(x))));
   } else {
-    // 2^(by a), by in two parts. Adding `magic` rounds, and leaves the whole number in the low bits; at 88.1 the power of two is 0.
-    const V a = smaller_of(hn::Set(d, 88.1f), hn::Abs(x));  // x86 returns the second operand for NaN
+    // 2^(by a), by in two parts. Adding `magic` rounds, and leaves the whole number in the low bits. The power is 2^64 too large first, so that no exponent ends.
+    const V a = smaller_of(hn::Set(d, 104.0f), hn::Abs(x));  // x86 returns the second operand for NaN
     const V by = hn::Set(d, -1.44269502f), magic = hn::Set(d, 12582912.0f);
     const V rounded = hn::MulAdd(a, by, magic);
     const V f = hn::MulAdd(a, hn::Set(d, -1.92596299e-8f), hn::MulSub(a, by, hn::Sub(rounded, magic)));
     const hn::RebindToSigned<D> di;
-    const V scale = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::BitCast(di, rounded), hn::Set(di, 127))));
+    const V scale = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::BitCast(di, rounded), hn::Set(di, 127 + 64))));
     V p = hn::Set(d, 0.000153458124f);
     for (const float c : {0.00133999309f, 0.00961848907f, 0.0555032864f, 0.240226462f, 0.693147182f, 1.0f}) p = hn::MulAdd(p, f, hn::Set(d, c));
-    return hn::Mul(p, scale);
+    return hn::Mul(hn::Mul(p, scale), hn::Set(d, 5.42101086e-20f));
   }
 }
 
