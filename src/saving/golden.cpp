@@ -92,6 +92,8 @@ VerifyReport verify(const std::string& path, const VerifyOptions& options) {
     const Value& saved = layers[i];
     if (saved.get("layer") != Value(o.layer) || saved.get("output") != Value(o.output)) return depart(o.layer, o.class_name, {}, "the trace has layer " + saved.get("layer").str() + " here");
     if (!saved.get("shape").is_list() || !saved.get("array").is_string()) damaged("an entry of a layer");
+    for (const Value& size : saved.get("shape").as_list())
+      if (!size.is_int() || size.as_int() < 0) damaged("the shape of a layer's output");
     if (saved.get("shape").as_shape() != o.value.shape()) return depart(o.layer, o.class_name, {}, fmt::format("its output has shape {}, in the trace {}", o.value.shape().str(), saved.get("shape").as_shape().str()));
     compare(o.layer, o.class_name, sampled(o.value), to_tensor(arrays.read(saved.get("array").as_string())).astype(DType::Float64).to_vector<double>());
   });

@@ -11,7 +11,7 @@ mkdir -p "$corpus" "$corpus.failed"
 findings=$here/findings/$name
 [ -d "$findings" ] || findings=
 case $name in
-  npz | keras_file | checkpoint) words=zip ;;
+  npz | keras_file | checkpoint | doctor | verify) words=zip ;;
   *h5 | legacy_weights) words=hdf5 ;;
   config | sharded_weights) words=json ;;
   *) words=$name ;;
