@@ -19,9 +19,11 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/frame_conv.cpp"
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+
+#include "cpu/simd_clamp.h"
 
 #ifndef KERAS_CPU_FRAME_CONV_ARGS
 #define KERAS_CPU_FRAME_CONV_ARGS
@@ -115,7 +117,7 @@ template <int MR, int NV> HWY_NOINLINE void run_tile(const RunProduct& g) {
       }
       if (g.bias != nullptr) v = hn::Add(v, load(g.bias + j * lanes));
       if (g.add != nullptr) v = hn::Add(v, load(g.add + i * g.c_ld + j * lanes));
-      if (g.relu) v = hn::Min(upper, hn::Max(zero, v));  // in this order NaN stays NaN
+      if (g.relu) v = smaller_of(upper, greater_of(zero, v));
       if (part) hn::BlendedStore(v, mask, d, c);
       else hn::StoreU(v, d, c);
     }
