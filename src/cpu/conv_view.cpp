@@ -184,4 +184,25 @@ void combine_gradients(float* sums, int64_t pieces, int64_t step, int64_t groups
   });
 }
 
+void StripConv::run(void* const* in, void* const* out, void* scratch) const {
+  float* at = static_cast<float*>(scratch);
+  const float* strips = static_cast<const float*>(in[1]);
+  if (!prepared_) {
+    c_.pack(strips, at);
+    strips = at;
+    at += c_.packed_bytes() / sizeof(float);
+  }
+  const Epilogue& e = c_.g.epilogue;
+  const bool bias = !c_.back && e.bias;
+  run_units({static_cast<const float*>(in[0]), strips, bias ? static_cast<const float*>(in[2]) : nullptr,
+             !c_.back && e.add ? static_cast<const float*>(in[bias ? 3 : 2]) : nullptr, static_cast<float*>(out[0])},
+            at);
+}
+
+void StripConv::describe_as(const char* how) {
+  slots_ = static_cast<int>(std::min<int64_t>(units_, num_threads()));
+  text_ = std::string("conv") + (c_.back ? " backward input" : "") + " by " + how + ", " + std::to_string(units_) + " pieces" +
+          (c_.phases.size() > 1 ? " in " + std::to_string(c_.phases.size()) + " phases" : "");
+}
+
 }  // namespace keras::cpu

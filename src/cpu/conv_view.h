@@ -2,9 +2,11 @@
 // order. Forward is one; backward input is one per phase of the strides. Only the kernels of direct_conv.cpp and frame_conv.cpp include it.
 #pragma once
 #include <array>
+#include <string>
 #include <vector>
 
 #include "cpu/conv_plan.h"
+#include "engine/kernel.h"
 
 namespace keras::cpu {
 
@@ -48,6 +50,40 @@ struct ConvPhases {
   std::array<int64_t, 3> size;            // of the output
   std::vector<ConvPhase> phases;
   double flops = 0;
+};
+
+/// A kernel that computes these phases in units, each with scratch of a thread's own: the strips (kept, or packed in each run) and arguments.
+class StripConv : public engine::Kernel {
+ public:
+  size_t scratch_bytes() const override {
+    return (prepared_ ? 0 : c_.packed_bytes()) + static_cast<size_t>(slot_floats_ * slots_) * sizeof(float);
+  }
+  size_t prepared_bytes(size_t input) const override { return input == 1 ? c_.packed_bytes() : 0; }
+  void prepare(size_t, const void* from, void* to, void*) const override {
+    c_.pack(static_cast<const float*>(from), static_cast<float*>(to));
+  }
+  void take_prepared(size_t) override { prepared_ = true; }
+  const char* describe() const override { return text_.c_str(); }
+  void run(void* const* in, void* const* out, void* scratch) const override;
+
+ protected:
+  struct Work {
+    const float *x, *strips, *bias, *add;
+    float* y;
+  };
+  StripConv(const ConvGeometry& g, ConvPass pass) : c_(g, pass) {}
+  /// When units_ is known: how many threads take part, and the text. `how` follows "by".
+  void describe_as(const char* how);
+  /// `at`: slot_floats_ for each of slots_ threads.
+  virtual void run_units(const Work& w, float* at) const = 0;
+
+  ConvPhases c_;
+  int64_t units_ = 0, grain_ = 1, slot_floats_ = 0;
+  int slots_ = 1;
+
+ private:
+  bool prepared_ = false;
+  std::string text_;
 };
 
 /// Backward filter: rows of the output's gradient, n of every `pixel` elements, as strips of `strip` columns, `count` rows each.

@@ -142,9 +142,9 @@ constexpr int64_t kDirectDepth = 320;   // columns of the matrix that are gather
 constexpr int64_t kDirectPixels = 192;  // rows of it
 
 // Forward, and backward input as one convolution per phase of the strides.
-class DirectConv final : public engine::Kernel {
+class DirectConv final : public StripConv {
  public:
-  DirectConv(const ConvGeometry& g, ConvPass pass) : c_(g, pass), scatters_(c_.every != std::array<int64_t, 3>{1, 1, 1}) {
+  DirectConv(const ConvGeometry& g, ConvPass pass) : StripConv(g, pass), scatters_(c_.every != std::array<int64_t, 3>{1, 1, 1}) {
     cut();
     size_t gemm_bytes = 0;
     for (size_t i = 0; i < c_.phases.size(); ++i) {
@@ -155,33 +155,12 @@ class DirectConv final : public engine::Kernel {
       if (scatters_) tile_ = std::max(tile_, block * conv_lines(c_.phases[i].n));
       gemm_bytes = std::max(gemm_bytes, gemm_pack_bytes(DType::Float32, block, c_.phases[i].n, depth));
     }
-    slot_ = panel_ + tile_ + conv_lines(static_cast<int64_t>(gemm_bytes / sizeof(float)) + 1);
-    slots_ = static_cast<int>(std::min<int64_t>(units_, num_threads()));
-    text_ = std::string("conv") + (c_.back ? " backward input" : "") + " by products of gathered pixels, " + std::to_string(units_) +
-            " pieces" + (c_.phases.size() > 1 ? " in " + std::to_string(c_.phases.size()) + " phases" : "");
+    slot_floats_ = panel_ + tile_ + conv_lines(static_cast<int64_t>(gemm_bytes / sizeof(float)) + 1);
+    describe_as("products of gathered pixels");
   }
-  size_t scratch_bytes() const override {
-    return (prepared_ ? 0 : c_.packed_bytes()) + static_cast<size_t>(slot_ * slots_) * sizeof(float);
-  }
-  size_t prepared_bytes(size_t input) const override { return input == 1 ? c_.packed_bytes() : 0; }
-  void prepare(size_t, const void* from, void* to, void*) const override {
-    c_.pack(static_cast<const float*>(from), static_cast<float*>(to));
-  }
-  void take_prepared(size_t) override { prepared_ = true; }
-  const char* describe() const override { return text_.c_str(); }
 
-  void run(void* const* in, void* const* out, void* scratch) const override {
-    float* at = static_cast<float*>(scratch);
-    const float* strips = static_cast<const float*>(in[1]);
-    if (!prepared_) {
-      c_.pack(strips, at);
-      strips = at;
-      at += c_.packed_bytes() / sizeof(float);
-    }
-    const Epilogue& e = c_.g.epilogue;
-    const bool bias = !c_.back && e.bias;
-    const Work w{static_cast<const float*>(in[0]), strips, bias ? static_cast<const float*>(in[2]) : nullptr,
-                 !c_.back && e.add ? static_cast<const float*>(in[bias ? 3 : 2]) : nullptr, static_cast<float*>(out[0])};
+ private:
+  void run_units(const Work& w, float* at) const override {
     parallel_for_slots(units_, grain_, slots_, [&](int64_t begin, int64_t end, int slot) {
       size_t p = 0;
       for (int64_t u = begin; u < end; ++u) {
@@ -192,16 +171,11 @@ class DirectConv final : public engine::Kernel {
         const int64_t first = phase.strips * slice / slices_ * c_.strip,
                       last = std::min(phase.n, phase.strips * (slice + 1) / slices_ * c_.strip);
         if (first >= last) continue;
-        unit(w, c_.phases[p], cut, i / slices_ / cut.blocks, i / slices_ % cut.blocks, first, last - first, at + slot * slot_);
+        unit(w, c_.phases[p], cut, i / slices_ / cut.blocks, i / slices_ % cut.blocks, first, last - first, at + slot * slot_floats_);
       }
     });
   }
 
- private:
-  struct Work {
-    const float *x, *strips, *bias, *add;
-    float* y;
-  };
   // A phase's pixels: lines of them (or one of all), which no block leaves, so many blocks in all, the longest, and the units up to its last.
   struct Cut {
     int64_t lines = 1, pixels = 0, blocks = 0, block = 0, end = 0;
@@ -304,12 +278,9 @@ class DirectConv final : public engine::Kernel {
     }
   }
 
-  ConvPhases c_;
-  bool scatters_, prepared_ = false;
+  bool scatters_;
   std::vector<Cut> cuts_;
-  int64_t units_ = 0, slices_ = 1, grain_ = 1, panel_ = 0, tile_ = 0, slot_ = 0;
-  int slots_ = 1;
-  std::string text_;
+  int64_t slices_ = 1, panel_ = 0, tile_ = 0;
 };
 
 // The kernel's gradient. Its rows and columns are cut into parts that need nothing of each other; where there are few, the pixels are cut,

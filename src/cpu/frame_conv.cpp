@@ -262,9 +262,9 @@ struct Framing {
 };
 
 // Forward, and backward input as one convolution per phase of the strides.
-class FrameConv final : public engine::Kernel {
+class FrameConv final : public StripConv {
  public:
-  FrameConv(const ConvGeometry& g, ConvPass pass) : c_(g, pass) {
+  FrameConv(const ConvGeometry& g, ConvPass pass) : StripConv(g, pass) {
     int64_t pixels = 0;
     for (const ConvPhase& p : c_.phases) pixels += c_.g.n * p.view.pixels();
     const int64_t pieces = std::clamp<int64_t>(static_cast<int64_t>(c_.flops / kConvPieceFlops), 1, 4 * num_threads());
@@ -275,54 +275,28 @@ class FrameConv final : public engine::Kernel {
       if (p.depth > 0) {
         const int64_t cuts = conv_ceil_div(p.depth, kFrameDepth);
         part.runs = std::max<int64_t>(1, conv_ceil_div(part.f.runs(), cuts));
-        frame_ = std::max(frame_, part.f.floats);
+        slot_floats_ = std::max(slot_floats_, part.f.floats);
       }
       units_ += c_.g.groups * part.f.units(c_.g.n);
       part.end = units_;
       parts_.push_back(std::move(part));
     }
-    slots_ = static_cast<int>(std::min<int64_t>(units_, num_threads()));
     grain_ = std::clamp<int64_t>(static_cast<int64_t>(kConvPieceFlops * static_cast<double>(units_) / std::max(c_.flops, 1.0)), 1, units_);
-    text_ = std::string("conv") + (c_.back ? " backward input" : "") + " by runs of pixels, " + std::to_string(units_) + " pieces" +
-            (c_.phases.size() > 1 ? " in " + std::to_string(c_.phases.size()) + " phases" : "");
+    describe_as("runs of pixels");
   }
-  size_t scratch_bytes() const override {
-    return (prepared_ ? 0 : c_.packed_bytes()) + static_cast<size_t>(frame_ * slots_) * sizeof(float);
-  }
-  size_t prepared_bytes(size_t input) const override { return input == 1 ? c_.packed_bytes() : 0; }
-  void prepare(size_t, const void* from, void* to, void*) const override {
-    c_.pack(static_cast<const float*>(from), static_cast<float*>(to));
-  }
-  void take_prepared(size_t) override { prepared_ = true; }
-  const char* describe() const override { return text_.c_str(); }
 
-  void run(void* const* in, void* const* out, void* scratch) const override {
-    float* at = static_cast<float*>(scratch);
-    const float* strips = static_cast<const float*>(in[1]);
-    if (!prepared_) {
-      c_.pack(strips, at);
-      strips = at;
-      at += c_.packed_bytes() / sizeof(float);
-    }
-    const Epilogue& e = c_.g.epilogue;
-    const bool bias = !c_.back && e.bias;
-    const Work w{static_cast<const float*>(in[0]), strips, bias ? static_cast<const float*>(in[2]) : nullptr,
-                 !c_.back && e.add ? static_cast<const float*>(in[bias ? 3 : 2]) : nullptr, static_cast<float*>(out[0])};
+ private:
+  void run_units(const Work& w, float* at) const override {
     parallel_for_slots(units_, grain_, slots_, [&](int64_t begin, int64_t end, int slot) {
       size_t p = 0;
       for (int64_t u = begin; u < end; ++u) {
         while (u >= parts_[p].end) ++p;
         const int64_t i = u - parts_[p].begin, units = parts_[p].f.units(c_.g.n);
-        unit(w, c_.phases[p], parts_[p], i / units, i % units, at + slot * frame_);
+        unit(w, c_.phases[p], parts_[p], i / units, i % units, at + slot * slot_floats_);
       }
     });
   }
 
- private:
-  struct Work {
-    const float *x, *strips, *bias, *add;
-    float* y;
-  };
   struct Part {
     Framing f;
     int64_t end, runs, begin;
@@ -371,12 +345,7 @@ class FrameConv final : public engine::Kernel {
     }
   }
 
-  ConvPhases c_;
-  bool prepared_ = false;
   std::vector<Part> parts_;
-  int64_t units_ = 0, grain_ = 1, frame_ = 0;
-  int slots_ = 1;
-  std::string text_;
 };
 
 // The kernel's gradient: blocks of lines are cut into pieces with partial sums of their own, which are added in order; and where there are few, the
